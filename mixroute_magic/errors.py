@@ -1,0 +1,137 @@
+"""Everything that can go wrong, as one tree.
+
+::
+
+    MixRouteError
+    ├── APIConnectionError        the gateway was not reached, or the connection broke
+    │   └── APITimeoutError       … nothing arrived in time
+    ├── APIStatusError            the gateway answered, and said no
+    │   ├── AuthenticationError       401 (also: no key at all)
+    │   ├── PermissionDeniedError     403
+    │   │   └── QuotaError            402, 403 and 429 with a balance or quota code
+    │   ├── NotFoundError             404, and the gateway's 503 model_not_found
+    │   ├── RateLimitError            429
+    │   ├── BadRequestError           400, 413, 422 and client mistakes that come as 500
+    │   └── ServerError               5xx
+    ├── StreamError               the reply broke off, or was not a reply
+    ├── TemplateError             {{ … }} could not be filled
+    └── HistoryError              the conversation cannot be used as asked
+
+In a cell each shows as two or three lines through ``_render_traceback_`` (IPython's own protocol), and the cell
+still fails, so that Run All, papermill and CI stop.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "APIConnectionError",
+    "APIStatusError",
+    "APITimeoutError",
+    "AuthenticationError",
+    "BadRequestError",
+    "HistoryError",
+    "MixRouteError",
+    "NotFoundError",
+    "PermissionDeniedError",
+    "QuotaError",
+    "RateLimitError",
+    "ServerError",
+    "StreamError",
+    "TemplateError",
+]
+
+
+class MixRouteError(Exception):
+    """Base of all errors of this package.
+
+    Parameters
+    ----------
+    message
+        What happened, in one sentence.
+    hint
+        What to do next, in one sentence.
+    status, code, request_id
+        The HTTP status, the gateway's error code and its id of the request, where there are any.
+
+    Attributes
+    ----------
+    partial : str
+        The text that had arrived before the failure.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        hint: str = "",
+        *,
+        status: int | None = None,
+        code: str | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.hint = hint
+        self.status = status
+        self.code = code
+        self.request_id = request_id
+        self.partial = ""
+
+    def lines(self) -> list[str]:
+        """Return what a person reads: what happened, what to do, the request id."""
+        first = f"{type(self).__name__}: {self}"
+        request = f"Request id: {self.request_id}" if self.request_id else ""
+        return [line for line in (first, self.hint, request) if line]
+
+    def _render_traceback_(self) -> list[str]:
+        return self.lines()
+
+
+class APIConnectionError(MixRouteError):
+    """The gateway was not reached, or the connection broke."""
+
+
+class APITimeoutError(APIConnectionError):
+    """Nothing arrived in time."""
+
+
+class APIStatusError(MixRouteError):
+    """The gateway answered, and said no."""
+
+
+class AuthenticationError(APIStatusError):
+    """There is no key, or the gateway does not take it."""
+
+
+class PermissionDeniedError(APIStatusError):
+    """The key may not do this."""
+
+
+class QuotaError(PermissionDeniedError):
+    """The account has no balance or quota left."""
+
+
+class NotFoundError(APIStatusError):
+    """The model, or the address, does not exist for this key."""
+
+
+class RateLimitError(APIStatusError):
+    """Too many requests."""
+
+
+class BadRequestError(APIStatusError):
+    """The request itself is not accepted."""
+
+
+class ServerError(APIStatusError):
+    """The gateway, or the model behind it, failed."""
+
+
+class StreamError(MixRouteError):
+    """The reply broke off, or was not a reply."""
+
+
+class TemplateError(MixRouteError):
+    """A template in the cell could not be filled; nothing was sent."""
+
+
+class HistoryError(MixRouteError):
+    """The conversation cannot be used as asked."""

@@ -1,0 +1,230 @@
+"""The values that travel, and their JSON on the wire.
+
+Foreign names (``prompt_tokens``, ``delta`` …) stop at this module. Reading never raises on odd shapes: what a
+gateway may legally or habitually get wrong (protocol facts in CONTRIBUTING.md) becomes an empty or unknown value.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+__all__ = ["Chunk", "Message", "Model", "Reply", "ReplyBuilder", "Request", "Usage"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a conversation: ``role`` is ``system``, ``user`` or ``assistant``."""
+
+    role: str
+    content: str
+
+    @classmethod
+    def from_wire(cls, data: Mapping[str, Any]) -> Message:
+        """Read a message from the wire's JSON."""
+        return cls(str(data.get("role", "")), _text(data.get("content")))
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return the wire's JSON."""
+        return {"role": self.role, "content": self.content}
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one request; ``None`` is unknown, never zero. ``source`` says who counted: ``reported``."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    source: str | None = None
+
+    @classmethod
+    def from_wire(cls, data: Any) -> Usage | None:
+        """Read a gateway's usage in any of the dialects seen: OpenAI, DeepSeek, Kimi, Anthropic."""
+        if not isinstance(data, Mapping):
+            return None
+        inputs = _mapping(data.get("prompt_tokens_details")) or _mapping(data.get("input_tokens_details"))
+        outputs = _mapping(data.get("completion_tokens_details")) or _mapping(data.get("output_tokens_details"))
+        usage = cls(
+            input_tokens=_first_count(data.get("prompt_tokens"), data.get("input_tokens")),
+            output_tokens=_first_count(data.get("completion_tokens"), data.get("output_tokens")),
+            cached_tokens=_first_count(
+                inputs.get("cached_tokens"), data.get("prompt_cache_hit_tokens"), data.get("cached_tokens")
+            ),
+            reasoning_tokens=_first_count(outputs.get("reasoning_tokens")),
+        )
+        return None if usage == cls() else replace(usage, source="reported")
+
+    def to_json(self) -> dict[str, int | str | None]:
+        """Return the form kept in a notebook's metadata."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    @classmethod
+    def from_json(cls, data: Any) -> Usage:
+        """Read the form kept in a notebook's metadata."""
+        known = _mapping(data)
+        counts = {name: _count(known.get(name)) for name in cls.__slots__ if name != "source"}
+        source = known.get("source")
+        return cls(**counts, source=source if isinstance(source, str) else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """What one event of a stream adds. ``usage`` replaces what was said before; it is never summed.
+
+    The first chunk of a stream comes from the response's headers: ``request_id``, and ``demo`` where the offline
+    demo gateway answers.
+    """
+
+    text: str = ""
+    reasoning: str = ""
+    finish_reason: str | None = None
+    usage: Usage | None = None
+    model: str | None = None
+    request_id: str | None = None
+    demo: bool = False
+
+    @classmethod
+    def from_wire(cls, data: Mapping[str, Any]) -> Chunk:
+        """Read one chunk, or one whole completion, of the chat-completions dialects."""
+        choice = _first_choice(data.get("choices"))
+        delta = _mapping(choice.get("delta")) or _mapping(choice.get("message"))
+        usage = data.get("usage") or choice.get("usage")
+        model = data.get("model")
+        reason = choice.get("finish_reason")
+        content = delta.get("content")
+        return cls(
+            text=content if type(content) is str else _text(content) or _text(delta.get("refusal")),
+            reasoning=_text(delta.get("reasoning_content") or delta.get("reasoning")),
+            finish_reason=reason if isinstance(reason, str) and reason else None,
+            usage=Usage.from_wire(usage) if usage else None,
+            model=model if isinstance(model, str) and model else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One question to the gateway; ``params`` holds only what the user set, in the wire's names."""
+
+    model: str
+    messages: tuple[Message, ...]
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return the request body."""
+        messages = [message.to_wire() for message in self.messages]
+        return {"model": self.model, "messages": messages, "stream": True, **self.params}
+
+    def fingerprint(self, base_url: str) -> str:
+        """Return a hash that is equal when gateway, model, messages and parameters are."""
+        known = json.dumps([base_url, self.to_wire()], sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(known.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A model's answer. ``model`` is the one that the gateway says it served; times are in seconds."""
+
+    text: str
+    model: str
+    reasoning: str = ""
+    finish_reason: str | None = None
+    usage: Usage = Usage()
+    request_id: str | None = None
+    demo: bool = False
+    seconds: float | None = None
+    first_token_seconds: float | None = None
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class ReplyBuilder:
+    """Gathers chunks into a `Reply`, at any moment: also of a stream that broke."""
+
+    def __init__(self, model: str) -> None:
+        self._model = model
+        self._text: list[str] = []
+        self._reasoning: list[str] = []
+        self._finish_reason: str | None = None
+        self._usage = Usage()
+        self._request_id: str | None = None
+        self._demo = False
+
+    def add(self, chunk: Chunk) -> None:
+        """Take in one more chunk; the last seen usage, model and finish reason win."""
+        self._text.append(chunk.text)
+        self._reasoning.append(chunk.reasoning)
+        self._finish_reason = chunk.finish_reason or self._finish_reason
+        self._usage = chunk.usage or self._usage
+        self._model = chunk.model or self._model
+        self._request_id = chunk.request_id or self._request_id
+        self._demo = chunk.demo or self._demo
+
+    def reply(self, seconds: float | None = None, first_token_seconds: float | None = None) -> Reply:
+        """Return the reply so far, with the times that the caller took."""
+        return Reply(
+            text="".join(self._text),
+            reasoning="".join(self._reasoning),
+            model=self._model,
+            finish_reason=self._finish_reason,
+            usage=self._usage,
+            request_id=self._request_id,
+            demo=self._demo,
+            seconds=seconds,
+            first_token_seconds=first_token_seconds,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model that the gateway offers to this key."""
+
+    id: str
+    owned_by: str = ""
+
+    @classmethod
+    def list_from_wire(cls, data: Any) -> list[Model]:
+        """Read ``GET /v1/models``: odd entries are left out, duplicates once, sorted by name."""
+        entries = [_mapping(entry) for entry in data] if isinstance(data, list) else []
+        found = {str(entry["id"]): cls(str(entry["id"]), _text(entry.get("owned_by"))) for entry in entries if entry.get("id")}
+        return sorted(found.values(), key=lambda model: model.id)
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _first_choice(choices: Any) -> Mapping[str, Any]:
+    """Return choice 0: with ``n`` above 1 the others are never interleaved into it."""
+    if not isinstance(choices, list):
+        return {}
+    return next((choice for choice in choices if isinstance(choice, Mapping) and not choice.get("index")), {})
+
+
+def _text(value: Any) -> str:
+    """Read text that may be a string, a list of parts, or something else altogether."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Sequence):
+        return "".join(_text(part.get("text")) for part in value if isinstance(part, Mapping))
+    return ""
+
+
+def _count(value: Any) -> int | None:
+    """Read a token count that may be a float or a numeric string; anything else is unknown."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        count = int(float(value))
+    except (ValueError, OverflowError):
+        return None
+    return count if count >= 0 else None
+
+
+def _first_count(*values: Any) -> int | None:
+    return next((count for value in values if (count := _count(value)) is not None), None)

@@ -15,7 +15,7 @@
     │   └── ServerError               5xx
     ├── StreamError               the reply broke off, or was not a reply
     ├── TemplateError             {{ … }} could not be filled
-    └── HistoryError              the conversation cannot be used as asked
+    └── SettingError              a setting has a value that cannot be used
 
 In a cell each shows as two or three lines through ``_render_traceback_`` (IPython's own protocol), and the cell
 still fails, so that Run All, papermill and CI stop.
@@ -29,13 +29,14 @@ __all__ = [
     "APITimeoutError",
     "AuthenticationError",
     "BadRequestError",
-    "HistoryError",
+    "ChatInterrupted",
     "MixRouteError",
     "NotFoundError",
     "PermissionDeniedError",
     "QuotaError",
     "RateLimitError",
     "ServerError",
+    "SettingError",
     "StreamError",
     "TemplateError",
 ]
@@ -57,6 +58,8 @@ class MixRouteError(Exception):
     ----------
     partial : str
         The text that had arrived before the failure.
+    retry_after : float or None
+        Seconds after which the gateway asks to try again.
     """
 
     def __init__(
@@ -74,6 +77,7 @@ class MixRouteError(Exception):
         self.code = code
         self.request_id = request_id
         self.partial = ""
+        self.retry_after: float | None = None
 
     def lines(self) -> list[str]:
         """Return what a person reads: what happened, what to do, the request id."""
@@ -133,5 +137,20 @@ class TemplateError(MixRouteError):
     """A template in the cell could not be filled; nothing was sent."""
 
 
-class HistoryError(MixRouteError):
-    """The conversation cannot be used as asked."""
+class SettingError(MixRouteError):
+    """A setting of ``MixRoute`` has a value that cannot be used; nothing was sent."""
+
+
+class ChatInterrupted(KeyboardInterrupt):
+    """The user stopped the answer; ``partial`` is the text that had arrived.
+
+    An interrupt like Python's own, so that ``except Exception`` around a loop of questions lets it through.
+    """
+
+    def __init__(self, partial: str = "") -> None:
+        super().__init__("The answer was interrupted.")
+        self.partial = partial
+
+    def _render_traceback_(self) -> list[str]:
+        kept = "Its text so far is kept above" if self.partial else "Nothing had arrived yet"
+        return [f"Interrupted: {kept}; it is not part of the conversation.", "Run the cell again to ask again."]

@@ -146,14 +146,14 @@ class Reply:
 class ReplyBuilder:
     """Gathers chunks into a `Reply`, at any moment: also of a stream that broke."""
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, *, demo: bool = False) -> None:
         self._model = model
         self._text: list[str] = []
         self._reasoning: list[str] = []
         self._finish_reason: str | None = None
         self._usage = Usage()
         self._request_id: str | None = None
-        self._demo = False
+        self._demo = demo
 
     def add(self, chunk: Chunk) -> None:
         """Take in one more chunk; the last seen usage, model and finish reason win."""
@@ -191,7 +191,11 @@ class Model:
     def list_from_wire(cls, data: Any) -> list[Model]:
         """Read ``GET /v1/models``: odd entries are left out, duplicates once, sorted by name."""
         entries = [_mapping(entry) for entry in data] if isinstance(data, list) else []
-        found = {str(entry["id"]): cls(str(entry["id"]), _text(entry.get("owned_by"))) for entry in entries if entry.get("id")}
+        found = {
+            str(entry["id"]): cls(str(entry["id"]), _text(entry.get("owned_by")))
+            for entry in entries
+            if entry.get("id")
+        }
         return sorted(found.values(), key=lambda model: model.id)
 
 

@@ -1,0 +1,257 @@
+"""What each magic does, once its line is read."""
+
+from __future__ import annotations
+
+import getpass
+from fnmatch import fnmatch
+from typing import TYPE_CHECKING, Any
+
+from mixroute_magic.chat import DEMO, Plan, Settings, ask
+from mixroute_magic.errors import AuthenticationError, TemplateError
+from mixroute_magic.prompt.templates import render
+from mixroute_magic.tables import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mixroute_magic.conversation.model import Turn
+    from mixroute_magic.display.preview import Preview
+    from mixroute_magic.options import ChatOptions, ModelOptions, SetupOptions, ThreadOptions
+    from mixroute_magic.session import Session
+    from mixroute_magic.usage.report import UsageReport
+
+__all__ = ["chat", "model", "settings", "setup", "thread", "usage"]
+
+
+def chat(session: Session, options: ChatOptions, body: str) -> Preview | None:
+    """Ask, and leave the answer in the cell; with ``--dry-run`` return what would have been sent."""
+    plan = _plan(session, options, render(body, session.shell.user_ns))
+    _refuse_key(plan, session.credentials.key())
+    if options.dry_run:
+        return _preview(plan)
+    notebook = session.notebook()
+    reply = ask(
+        plan,
+        client=session.client(),
+        conversation=notebook.conversation,
+        ledger=session.ledger,
+        view=session.view(plan.settings.model),
+        notebook=str(notebook.path) if notebook.path else None,
+    )
+    if options.output:
+        session.shell.user_ns[options.output] = reply
+    return None
+
+
+def model(session: Session, options: ModelOptions, system: str | None = None) -> Table:
+    """Choose the model and how to ask it, for this notebook; or show what is chosen, or what there is."""
+    if options.listing is not None:
+        return _models(session, options.listing)
+    notebook = session.notebook()
+    if options.reset:
+        notebook.chosen.clear()
+    given = _given(options) | ({"model": options.name} if options.name else {})
+    if system is not None:
+        given["system"] = system.strip()
+    notebook.chosen |= given
+    return _settings_table(settings(session))
+
+
+def thread(session: Session, options: ThreadOptions) -> Table:
+    """Show what the next cell would send, list the threads, switch, or clear."""
+    notebook = session.notebook()
+    conversation = notebook.conversation
+    if options.listing:
+        counts = {notebook.thread: 0} | conversation.threads()
+        rows = [[name, str(count), "in use" if name == notebook.thread else ""] for name, count in counts.items()]
+        return Table(caption="The conversations of this notebook.", header=["thread", "turns", ""], rows=rows, numbers=frozenset({1}))
+    name = options.name or notebook.thread
+    if options.clear:
+        forgotten = conversation.clear(name)
+        return Table(caption=f"Thread {name}: {_turns(forgotten)} forgotten. The outputs in the notebook stay.")
+    notebook.thread = name
+    above = conversation.above(session.run(), name)
+    return _thread_table(name, above, settings(session).system, notebook.announcement())
+
+
+def usage(session: Session) -> UsageReport:
+    """Return the tokens of this session, by model."""
+    from mixroute_magic.usage.report import UsageReport  # noqa: PLC0415 - at first use
+
+    return UsageReport(session.ledger.totals())
+
+
+def setup(session: Session, options: SetupOptions) -> Table:
+    """Show the set-up, keep or forget a key, or start the offline demo gateway."""
+    actions = {"status": _status, "login": _login, "logout": _logout, "demo": _demo}
+    return actions[options.action](session)
+
+
+def settings(session: Session, options: ChatOptions | None = None) -> Settings:
+    """Return how to ask: the cell's options, else what ``%model`` chose for the notebook, else the configuration."""
+    config = session.config
+    longest = config.number("max_tokens", least=1)
+    configured = {
+        "model": config.model,
+        "system": config.system or None,
+        "temperature": config.number("temperature", most=2),
+        "max_tokens": None if longest is None else int(longest),
+    }
+    return Settings(**_merged(configured, session.notebook().chosen, _given(options) if options else {}))
+
+
+def _given(options: ChatOptions | ModelOptions) -> dict[str, Any]:
+    names = ("model", "system", "temperature", "max_tokens", "params")
+    return {name: value for name in names if (value := getattr(options, name, None)) not in (None, {})}
+
+
+def _merged(*layers: dict[str, Any]) -> dict[str, Any]:
+    """Return the values of the last layer that has them; ``params`` of all layers, each field by itself."""
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        params = merged.get("params", {}) | layer.get("params", {})
+        merged |= layer | {"params": params}
+    return merged
+
+
+def _plan(session: Session, options: ChatOptions, prompt: str) -> Plan:
+    notebook, run = session.notebook(), session.run()
+    name = options.thread or notebook.thread
+    above = [] if options.fresh else notebook.conversation.above(run, name)
+    sent = _without_demo_turns(session, above)
+    notes = notebook.announcement()
+    if len(sent) < len(above):
+        notes.append(f"{_turns(len(above) - len(sent))} of the offline demo not sent")
+    if sent and run.cell_id is None:
+        notes.append("history in order of execution")
+    return Plan(
+        run=run,
+        thread=name,
+        gateway=DEMO if session.demo_base_url() else session.client().host,
+        settings=settings(session, options),
+        prompt=prompt,
+        above=sent,
+        own_system=options.system is not None,
+        notes=notes,
+    )
+
+
+def _without_demo_turns(session: Session, above: list[Turn]) -> list[Turn]:
+    """Leave out what the offline demo said, unless it is the demo that is asked."""
+    if session.demo_base_url() or not any(turn.demo for turn in above) or session.client().is_demo():
+        return above
+    return [turn for turn in above if not turn.demo]
+
+
+def _refuse_key(plan: Plan, key: str | None) -> None:
+    """Never send the key in a message, wherever it came from."""
+    texts = [message.content for message in plan.request().messages]
+    if key and any(key in text for text in texts):
+        raise TemplateError("The message contains your API key; nothing was sent.", "Take it out, then run the cell again.")
+
+
+def _preview(plan: Plan) -> Preview:
+    from mixroute_magic.display.preview import Preview  # noqa: PLC0415 - at first use
+    from mixroute_magic.usage.estimate import estimate_tokens  # noqa: PLC0415 - at first use
+
+    request = plan.request()
+    sentence = (
+        f"Nothing was sent. It would be {_count(len(request.messages), 'message')} ({_count(len(plan.above), 'earlier turn')}) "
+        f"to {request.model} at {plan.gateway}, about {estimate_tokens(request.messages):,} tokens."
+    )
+    return Preview(sentence, request)
+
+
+def _models(session: Session, pattern: str) -> Table:
+    client = session.client()
+    offered = client.models()
+    found = [entry for entry in offered if fnmatch(entry.id.lower(), f"*{pattern.lower()}*")]
+    if not found:
+        return Table(caption=f"None of the {len(offered)} models at {client.host} matches {pattern!r}.")
+    caption = f"{len(found)} of {len(offered)} models at {client.host}" if pattern else f"{_count(len(found), 'model')} at {client.host}"
+    return Table(caption=f"{caption}.", header=["model", "from"], rows=[[entry.id, entry.owned_by] for entry in found])
+
+
+def _settings_table(chosen: Settings) -> Table:
+    unset = "not sent: the model's own default"
+    rows = [
+        ["model", chosen.model],
+        ["system prompt", chosen.system or "none"],
+        ["temperature", unset if chosen.temperature is None else f"{chosen.temperature:g}"],
+        ["max tokens", unset if chosen.max_tokens is None else f"{chosen.max_tokens:,}"],
+        *([name, str(value)] for name, value in chosen.params.items()),
+    ]
+    return Table(caption="How this notebook asks.", rows=rows)
+
+
+def _thread_table(name: str, above: Sequence[Turn], system: str | None, notes: list[str]) -> Table:
+    """Show the messages that a chat cell here would send before its own."""
+    rows = [["", "system", _first_words(system), "", ""]] if system else []
+    for number, turn in enumerate(above, start=1):
+        for message in turn.messages:
+            if message.role != "system":
+                tokens = turn.usage.output_tokens if message.role == "assistant" else turn.usage.input_tokens
+                shown = "unknown" if tokens is None else f"{tokens:,}"
+                rows.append([str(number), message.role, _first_words(message.content), turn.model, shown])
+    if not rows:
+        return Table(caption=f"Thread {name}: nothing stands above this cell. The next question starts afresh.", notes=notes)
+    return Table(
+        caption=f"Thread {name}: what a chat cell here sends before its own words.",
+        header=["turn", "role", "first words", "model", "tokens"],
+        rows=rows,
+        notes=notes,
+        numbers=frozenset({4}),
+    )
+
+
+def _first_words(text: str, length: int = 60) -> str:
+    words = " ".join(text.split())
+    return words if len(words) <= length else words[: length - 1] + "…"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _turns(number: int) -> str:
+    return _count(number, "turn")
+
+
+def _status(session: Session) -> Table:
+    demo = session.demo_base_url()
+    source = session.credentials.source()
+    notebook = session.notebook()
+    rows = [
+        ["gateway", f"the offline demo ({demo}): no model is called" if demo else session.client().base_url],
+        ["API key", "not needed by the demo" if demo else f"from {source}" if source else "none yet: %mixroute login"],
+        ["model", settings(session).model],
+        ["notebook", notebook.path.name if notebook.path else "not known to the kernel"],
+        ["thread", f"{notebook.thread}, {_turns(notebook.conversation.threads().get(notebook.thread, 0))}"],
+    ]
+    return Table(caption="How mixroute-magic is set up.", rows=rows, notes=notebook.announcement())
+
+
+def _login(session: Session) -> Table:
+    try:
+        pasted = getpass.getpass("MixRoute API key (not shown): ")
+    except (EOFError, NotImplementedError):
+        raise AuthenticationError("Nobody can be asked for a key here.", "Set MIXROUTE_API_KEY instead.") from None
+    place = session.credentials.login(pasted)
+    session.use_demo(wanted=False)
+    return Table(caption=f"The key is kept in {place}. Chat cells now ask {session.client().host}.")
+
+
+def _logout(session: Session) -> Table:
+    session.credentials.logout()
+    source = session.credentials.source()
+    if source:
+        return Table(caption=f"The kept key is forgotten. There is still one in {source}, which is not ours to forget.")
+    return Table(caption="The key is forgotten.")
+
+
+def _demo(session: Session) -> Table:
+    session.use_demo(wanted=True)
+    return Table(
+        caption="The offline demo gateway answers from now on: no key, no network, no model.",
+        notes=["Leave it with %mixroute login."],
+    )

@@ -1,0 +1,70 @@
+"""Settings, as traitlets: ``%config MixRoute`` and ``ipython_config.py``. There is no trait for the key.
+
+A trait takes what it is given, and the value is checked where it is used: IPython only logs a refused trait and lets
+the cell pass, so that a lecturer would go on with the old value without noticing.
+"""
+
+from __future__ import annotations
+
+import os
+
+from traitlets import Any, Bool, Unicode, default
+from traitlets.config import Configurable
+
+from mixroute_magic.errors import SettingError
+
+__all__ = ["DEFAULT_BASE_URL", "OTHER_BASE_URL", "MixRoute"]
+
+DEFAULT_BASE_URL = "https://console.mixroute.io/v1"
+#: The gateway's documentation names both hosts; a key of one service sent to another is the commonest mistake.
+OTHER_BASE_URL = "https://api.mixroute.ai/v1"
+
+
+class MixRoute(Configurable):
+    """What holds for every chat cell, unless ``%model`` or an option of the cell says otherwise."""
+
+    base_url = Unicode(
+        help="The gateway, with or without /v1. Default: MIXROUTE_BASE_URL, else " + DEFAULT_BASE_URL + "."
+    ).tag(config=True)
+    model = Unicode(help="The model to ask. Default: MIXROUTE_MODEL, else glm-5.").tag(config=True)
+    temperature = Any(None, allow_none=True, help="0 to 2; not sent unless set.").tag(config=True)
+    max_tokens = Any(None, allow_none=True, help="Longest answer in tokens; not sent unless set.").tag(config=True)
+    system = Unicode("", help="System prompt; not sent unless set.").tag(config=True)
+    timeout = Any(300.0, help="Seconds without a byte after which a request is given up.").tag(config=True)
+    retries = Any(2, help="How often a request is tried again before its first word.").tag(config=True)
+    allow_http = Bool(False, help="Allow http:// to other machines: the key then travels unencrypted.").tag(config=True)
+    ledger_url = Unicode(
+        help="SQLAlchemy URL of the usage ledger. Default: MIXROUTE_LEDGER_URL, else a file in Jupyter's data directory."
+    ).tag(config=True)
+
+    @default("base_url")
+    def _default_base_url(self) -> str:
+        return os.environ.get("MIXROUTE_BASE_URL", "").strip() or DEFAULT_BASE_URL
+
+    @default("model")
+    def _default_model(self) -> str:
+        return os.environ.get("MIXROUTE_MODEL", "").strip() or "glm-5"
+
+    @default("ledger_url")
+    def _default_ledger_url(self) -> str:
+        return os.environ.get("MIXROUTE_LEDGER_URL", "").strip()
+
+    def number(self, name: str, *, least: float = 0.0, most: float = float("inf")) -> float | None:
+        """Return the value of a numeric setting; ``None`` where it is not set.
+
+        Raises
+        ------
+        SettingError
+            If it is no number from ``least`` to ``most``.
+        """
+        value = getattr(self, name)
+        if value is None:
+            return None
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            number = float("nan")
+        if least <= number <= most and number != float("inf"):
+            return number
+        span = f"from {least:g} to {most:g}" if most != float("inf") else f"of at least {least:g}"
+        raise SettingError(f"MixRoute.{name} is {value!r}, not a number {span}.", f"Set it: %config MixRoute.{name} = …")

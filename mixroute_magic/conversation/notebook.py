@@ -1,0 +1,86 @@
+"""Where a cell runs: its id, its notebook's path, and the notebook as it was last saved."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mixroute_magic.conversation.model import Run
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+__all__ = ["SavedCell", "SavedNotebook", "current_run", "notebook_path"]
+
+
+def current_run(shell: InteractiveShell) -> Run:
+    """Return the execution that is going on: JupyterLab, Notebook 7 and VS Code name its cell, others do not."""
+    parent = _parent(shell)
+    cell_id = parent.get("metadata", {}).get("cellId")
+    message_id = parent.get("header", {}).get("msg_id") or str(shell.execution_count)
+    return Run(str(message_id), cell_id if isinstance(cell_id, str) and cell_id else None)
+
+
+def notebook_path(shell: InteractiveShell) -> Path | None:
+    """Return the notebook's path as the front end gave it at the kernel's start; ``None`` where it gave none.
+
+    Jupyter Server sets ``JPY_SESSION_NAME``; VS Code puts a variable into the namespace.
+    """
+    name = shell.user_ns.get("__vsc_ipynb_file__") or os.environ.get("JPY_SESSION_NAME")
+    return Path(name) if isinstance(name, str) and name.endswith(".ipynb") else None
+
+
+@dataclass(frozen=True, slots=True)
+class SavedCell:
+    """A cell of the saved notebook: its id and this package's records in its outputs."""
+
+    id: str
+    records: tuple[Any, ...]
+
+
+class SavedNotebook:
+    """The notebook as saved, read again only when the file has changed."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._stamp: tuple[int, int] | None = None
+        self._cells: tuple[SavedCell, ...] = ()
+
+    def cells(self) -> tuple[SavedCell, ...]:
+        """Return the cells in document order; none where the file is missing or is no notebook."""
+        try:
+            status = self.path.stat()
+            stamp = (status.st_mtime_ns, status.st_size)
+            if stamp != self._stamp:
+                self._cells = _read(self.path)
+                self._stamp = stamp
+        except OSError:
+            self._cells, self._stamp = (), None
+        return self._cells
+
+
+def _read(path: Path) -> tuple[SavedCell, ...]:
+    import nbformat  # noqa: PLC0415 - at first use
+
+    try:
+        notebook = nbformat.read(path, as_version=nbformat.NO_CONVERT)
+    except (ValueError, nbformat.reader.NotJSONError, nbformat.ValidationError):
+        return ()  # half written, or something else: the next save will be read
+    cells = notebook.get("cells", [])
+    return tuple(SavedCell(cell["id"], _records(cell)) for cell in cells if isinstance(cell.get("id"), str))
+
+
+def _records(cell: Mapping[str, Any]) -> tuple[Any, ...]:
+    outputs = cell.get("outputs", [])
+    metadata = (output.get("metadata", {}) for output in outputs if isinstance(output, Mapping))
+    return tuple(data["mixroute"] for data in metadata if isinstance(data, Mapping) and "mixroute" in data)
+
+
+def _parent(shell: InteractiveShell) -> Mapping[str, Any]:
+    """Return the request that the front end sent for this cell; empty in a terminal."""
+    get_parent = getattr(shell, "get_parent", None)
+    parent = get_parent() if get_parent is not None else {}
+    return parent if isinstance(parent, Mapping) else {}

@@ -1,0 +1,254 @@
+"""Markdown, in the two forms a person sees: HTML while it streams, safe source when it is done.
+
+The only door to markdown-it-py, which is imported at first use.
+
+JupyterLab executes HTML in the Markdown output of a cell that its user ran, so the final source must be harmless *in
+any reading*: JupyterLab reads it with marked after cutting formulas out of it, others with markdown-it or cmark, and
+they disagree about where code begins and ends. So prose is made harmless piece by piece, whatever it may turn out to
+be, and a block of code keeps its markup only as a fence that nothing around it can swallow or end early.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from html import unescape
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from markdown_it import MarkdownIt
+    from markdown_it.renderer import RendererHTML
+    from markdown_it.token import Token
+
+__all__ = ["Blocks", "Frame", "as_html", "make_safe", "without_controls"]
+
+_SCHEMES = ("http://", "https://", "mailto:")
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_BLANK_LINES = re.compile(r"(\n[ \t]*\n\s*)")
+_CODE_SPAN = re.compile(r"(?<![\\`])(`+)(?!`)(.{1,1000}?)(?<!`)\1(?!`)", re.DOTALL)
+_FORMULA = re.compile(
+    r"\$\$.{1,2000}?\$\$|\$[^$]+\$|\\\(.{1,2000}?\\\)|\\\[.{1,2000}?\\\]|\\begin\{(\w+\*?)\}.{1,2000}?\\end\{\1\}",
+    re.DOTALL,
+)
+
+# An address that ends at the same place for every parser, and needs no escaping inside an attribute.
+_URL_CHARACTER = r"[^\s\ufeff<>\"`\\$\[\]{}|^()]"
+_URL = rf"(?:https?://|mailto:)(?:{_URL_CHARACTER}|\({_URL_CHARACTER}*\))*"
+_TITLE = r"(?:[ \t]+\"[^\"\\$<>`\n]*\")?"
+
+# What is dangerous in prose, as it is written.
+_TAG = re.compile(r"<(?=[A-Za-z/!?])")
+_AUTOLINK = re.compile(rf"<({_URL})>")
+_IMAGE = re.compile(r"!+(?=\[[^\[\]]*\]\()")
+_BANG = re.compile(r"!(?=\[)")
+_LINK = re.compile(rf"\]\((?!{_URL}{_TITLE}\))")
+_DEFINITION = re.compile(rf"\]:(?![ \t]+{_URL}{_TITLE}[ \t]*(?:\Z|\n(?=[ \t]*\[[^\[\]\n]*\]:)))")
+_BARE_URL = re.compile(r"(?:(?:https?|ftp)://|www\.)[^\s<]*", re.IGNORECASE)
+_MACRO = re.compile(r"\\(?:href|style|class|cssId|require|mmlToken|bbox|data(?=\s*\{))(?![A-Za-z])")
+_FENCE_LINE = re.compile(r"(`{3,}|~{3,})([^`\n]*)$", re.MULTILINE)
+_BAD_INFO = re.compile(r"[\"'<>&$\\=]|mermaid", re.IGNORECASE)
+_OPEN_BRACKET = re.compile(r"\[(?=(?:\\.|[^\[\]\\])*\Z)", re.DOTALL)
+# Diagrams are drawn by the page: those that may fetch, style or link stay code.
+_BAD_DIAGRAM = re.compile(r"[<\\]|//|%%\{|url|img|icon|config|click|href|import", re.IGNORECASE)
+
+_LANGUAGE = re.compile(r"[\w+#.:/-]+")
+_ACTIVE = re.compile(r"[!-$&-*<-@\[-`{-~]")
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What changed in a streamed answer since the last look.
+
+    ``html`` is appended to the closed blocks; ``tail`` is appended to the open text, or replaces it when ``fresh``.
+    """
+
+    html: str = ""
+    tail: str = ""
+    fresh: bool = False
+
+
+class Blocks:
+    """Markdown that grows: each block becomes HTML once, when a later line has closed it.
+
+    The last top-level block stays source text. Only whole lines are parsed, since half a line may turn into anything,
+    and a long open block is looked at again only after it has grown by an eighth, which keeps the cost linear.
+    """
+
+    def __init__(self) -> None:
+        self._tail = ""
+        self._taken = 0
+        self._new_line = False
+        self._look_at = 0
+        self._env: dict[str, Any] = {}
+
+    def add(self, text: str) -> None:
+        """Append the next piece of the answer."""
+        self._tail += text.replace("\r", "")
+        self._new_line = self._new_line or "\n" in text
+
+    def take(self) -> Frame:
+        """Return what has changed since the last call."""
+        closed = self._close() if self._new_line and len(self._tail) >= self._look_at else ""
+        tail = self._tail if closed else self._tail[self._taken :]
+        self._taken = len(self._tail)
+        return Frame(closed, tail, fresh=bool(closed))
+
+    def _close(self) -> str:
+        """Render all blocks but the last one, which stays the tail."""
+        lines = self._tail.split("\n")
+        starts = [token.map[0] for token in _blocks("\n".join(lines[:-1])) if token.level == 0 and token.map]
+        last = starts[-1] if starts else 0
+        html = _parser().render("\n".join(lines[:last]), self._env) if last else ""
+        self._tail = "\n".join(lines[last:])
+        self._look_at = len(self._tail) * 9 // 8
+        self._new_line = False
+        return html
+
+
+def make_safe(markdown: str) -> str:
+    r"""Return Markdown that shows the same and does nothing, whoever renders it.
+
+    Raw HTML outside code becomes text, links other than http, https and mailto become text, images become links, and
+    TeX macros that reach the page (``\href``, ``\style`` …) become ``\text``. Ordinary answers come back unchanged.
+    """
+    source = without_controls(markdown)
+    lines = source.split("\n")
+    safe: list[str] = []
+    done = 0
+    for token in _blocks(source):
+        if token.type not in {"fence", "code_block"} or token.map is None:
+            continue
+        start, end = token.map
+        fenced = token.level == 0 and token.type == "fence"
+        if _is_inert(token):
+            safe += [*_prose(lines[done:start]), *lines[start:end]]
+            safe += [token.markup] if fenced and not _is_closed(lines[start:end], token.markup) else []
+        elif fenced:
+            safe += [*_prose(lines[done:start], isolated=True), *_isolated(token)]
+            safe += [""] if any(lines[end : end + 1]) else []
+        else:
+            safe += [*_prose(lines[done:start]), _as_pre(token, lines[start])]
+        done = end
+    return "\n".join([*safe, *_prose(lines[done:])])
+
+
+def as_html(text: str) -> str:
+    """Return ``text`` as characters of one line that no Markdown, TeX or HTML reader takes for anything else."""
+    return _as_code(_without_macros(text), "<br>")
+
+
+def without_controls(text: str) -> str:
+    r"""Return ``text`` without control characters, ``\n`` and ``\t`` excepted."""
+    return _CONTROLS.sub("", text)
+
+
+@cache
+def _parser() -> MarkdownIt:
+    from markdown_it import MarkdownIt  # noqa: PLC0415 - only a notebook with an answer pays for it
+
+    parser = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"]).disable("image")
+    parser.add_render_rule("link_open", _link_open)
+    return parser
+
+
+def _link_open(renderer: RendererHTML, tokens: Sequence[Token], index: int, options: Any, _env: Any) -> str:
+    link = tokens[index]
+    if str(link.attrs.get("href", "")).lower().startswith(_SCHEMES):
+        link.attrs |= {"target": "_blank", "rel": "noopener noreferrer"}
+    else:
+        link.attrs.clear()
+    return renderer.renderToken(tokens, index, options, _env)
+
+
+def _blocks(source: str) -> list[Token]:
+    """Return the block structure alone: inline content is the larger part of parsing."""
+    parser = _parser()
+    tokens: list[Token] = []
+    parser.block.parse(source, parser, {}, tokens)
+    return tokens
+
+
+def _prose(lines: Sequence[str], *, isolated: bool = False) -> list[str]:
+    """Make all that is not a block of code harmless; paragraph by paragraph, as code spans and formulas end there."""
+    if not lines:
+        return [""] if isolated else []
+    pieces = _BLANK_LINES.split("\n".join(lines))
+    text = "".join(_paragraph(piece) if piece.strip() else piece for piece in pieces)
+    if not isolated:
+        return text.split("\n")
+    # marked lets the label of a reference definition run on, through blank lines and fences, to the next bracket.
+    closed = _OPEN_BRACKET.sub("&#91;", text).split("\n")
+    return [*closed, ""] if closed[-1].strip() else closed
+
+
+def _paragraph(text: str) -> str:
+    """Make prose harmless, and leave the code in it as readable as it was."""
+    safe: list[str] = []
+    done = 0
+    for span in _CODE_SPAN.finditer(text):
+        code = span[0] if _neutral(span[0]) == span[0] else f"<code>{_as_code(span[2])}</code>"
+        safe += [_neutral(text[done : span.start()]), code]
+        done = span.end()
+    return _without_bad_attributes("".join([*safe, _neutral(text[done:])]))
+
+
+def _neutral(text: str) -> str:
+    """Make prose harmless as it is written, without a thought for what it may be part of."""
+    text = _AUTOLINK.sub(r"[\1](\1)", text)
+    text = _FORMULA.sub(lambda formula: _TAG.sub("< ", formula[0]), text)
+    text = _TAG.sub("&lt;", text)
+    text = _BANG.sub("&#33;", _IMAGE.sub("", text))
+    text = _LINK.sub("]&#40;", text)
+    text = _DEFINITION.sub("]&#58;", text)
+    return _without_macros(_without_bad_attributes(text))
+
+
+def _without_bad_attributes(text: str) -> str:
+    """Take away what JupyterLab would write unescaped into an attribute: formulas in addresses, odd languages."""
+    text = _BARE_URL.sub(lambda url: url[0].replace("$", "%24").replace("\\", "%5C"), text)
+    return _FENCE_LINE.sub(lambda line: _as_code(line[1]) + line[2] if _BAD_INFO.search(line[2]) else line[0], text)
+
+
+def _without_macros(text: str) -> str:
+    """Take away the TeX macros that reach the page around the formula, also where entities spell them."""
+    if len(_MACRO.findall(unescape(text))) > len(_MACRO.findall(text)):
+        text = text.replace("&", "&amp;")
+    return _MACRO.sub(r"\\text", text)
+
+
+def _is_inert(code: Token) -> bool:
+    """Tell whether a block of code would do nothing even if all of it were read as prose."""
+    diagram = "mermaid" in code.info.lower()
+    clean = not _BAD_INFO.search(code.info) or (diagram and code.info.strip() == "mermaid")
+    return clean and not (diagram and _BAD_DIAGRAM.search(code.content)) and _neutral(code.content) == code.content
+
+
+def _is_closed(lines: Sequence[str], markup: str) -> bool:
+    last = lines[-1].strip()
+    return len(lines) > 1 and last.startswith(markup) and not last.strip(markup[0])
+
+
+def _isolated(code: Token) -> list[str]:
+    """Write a fence that no line in it can end, and that cannot itself end a fence, for it has a language."""
+    words = _LANGUAGE.findall(code.info)
+    language = words[0] if words and "mermaid" not in code.info.lower() else "text"
+    mark = code.markup[0]
+    longest = max((len(run) for run in re.findall(f"{mark}+", code.content)), default=0)
+    fence = mark * max(3, longest + 1)
+    return [f"{fence}{language}", *code.content.removesuffix("\n").split("\n"), fence]
+
+
+def _as_pre(code: Token, first_line: str) -> str:
+    """Write nested or indented code on one line, with nothing in it that any reader could take for markup."""
+    written = code.markup or code.content.split("\n", 1)[0].strip()
+    container = first_line[: first_line.find(written)]
+    container = container if code.markup else container.removesuffix("    ")
+    return f"{_neutral(container)}<pre><code>{_as_code(code.content.removesuffix(chr(10)), '&#10;')}</code></pre>"
+
+
+def _as_code(text: str, newline: str = " ") -> str:
+    """Return ``text`` with entities for all that means something to Markdown, TeX or HTML."""
+    return _ACTIVE.sub(lambda match: f"&#{ord(match[0])};", text).replace("\n", newline)

@@ -1,0 +1,315 @@
+"""The one door to the network: a request goes out, chunks come in.
+
+Reads an OpenAI-compatible gateway in all the dialects of CONTRIBUTING.md, "What the wire looks like".
+``requests``, ``urllib3``, ``sseclient`` and ``tenacity`` are imported at the first request.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from http import HTTPStatus
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from mixroute_magic.config import DEFAULT_BASE_URL
+from mixroute_magic.errors import (
+    APIConnectionError,
+    APITimeoutError,
+    AuthenticationError,
+    MixRouteError,
+    NotFoundError,
+)
+from mixroute_magic.gateway.address import is_loopback, read_base_url
+from mixroute_magic.gateway.credentials import Credentials, clean_key, redact
+from mixroute_magic.gateway.faults import Refusal, may_retry, request_id
+from mixroute_magic.gateway.stream import checked, read_events, read_json
+from mixroute_magic.wire import Chunk, Message, Model, Reply, ReplyBuilder, Request
+
+if TYPE_CHECKING:
+    from requests import PreparedRequest, Response, Session
+    from tenacity import RetryCallState
+
+__all__ = ["Client"]
+
+OnRetry = Callable[[str, float], None]
+"""Called with the reason and the seconds before a request is sent once more."""
+
+_CONNECT_SECONDS = 10.0
+_LARGEST_ERROR = 2**16
+_DEMO_HEADER = "x-mixroute-demo"
+
+
+class Client:
+    """Talks to one gateway.
+
+    Parameters
+    ----------
+    base_url
+        The gateway; default ``MIXROUTE_BASE_URL``, else MixRoute's own.
+    api_key
+        The key, or a function that returns it when it is needed; default: `Credentials`.
+    timeout
+        Seconds without a byte after which a request is given up.
+    retries
+        How often a request is sent again, before its first word only.
+    allow_http
+        Whether the key may travel unencrypted to another machine.
+
+    Examples
+    --------
+    >>> client = Client()
+    >>> for chunk in client.stream([{"role": "user", "content": "Hello"}], model="glm-5"):
+    ...     print(chunk.text, end="")
+    """
+
+    def __init__(
+        self,
+        base_url: str | None = None,
+        api_key: str | Callable[[], str | None] | None = None,
+        *,
+        timeout: float = 300.0,
+        retries: int = 2,
+        allow_http: bool = False,
+    ) -> None:
+        url = base_url or os.environ.get("MIXROUTE_BASE_URL") or DEFAULT_BASE_URL
+        self.base_url = read_base_url(url, allow_http=allow_http)
+        self.host = urlsplit(self.base_url).netloc.rpartition("@")[2]
+        self._key = _key_source(api_key)
+        self._timeout = timeout
+        self._retries = retries
+        self._session: Session | None = None
+
+    def stream(
+        self,
+        messages: Iterable[Message | Mapping[str, Any]],
+        *,
+        model: str,
+        on_retry: OnRetry | None = None,
+        **params: Any,
+    ) -> Generator[Chunk]:
+        """Send messages and yield the answer in chunks, as they come.
+
+        ``params`` are further fields of the request, such as ``temperature``. Closing the generator closes the
+        connection.
+
+        Raises
+        ------
+        MixRouteError
+            One of its subclasses: before the first chunk where the gateway refuses, later where the stream breaks.
+        """
+        known = (item if isinstance(item, Message) else Message.from_wire(item) for item in messages)
+        return self.send(Request(model, tuple(known), params), on_retry)
+
+    def chat(self, messages: Iterable[Message | Mapping[str, Any]], *, model: str, **params: Any) -> Reply:
+        """Send messages and return the whole answer. Parameters and errors are those of `stream`."""
+        builder = ReplyBuilder(model)
+        for chunk in self.stream(messages, model=model, **params):
+            builder.add(chunk)
+        return builder.reply()
+
+    def models(self) -> list[Model]:
+        """Return the models that the gateway offers to this key, sorted by name."""
+        with self._faithful(), closing(self._request("GET", "/models", timeout=30.0)) as response:
+            data = read_json(response, self.host)
+        return Model.list_from_wire(data.get("data"))
+
+    def is_demo(self) -> bool:
+        """Say whether the offline demo gateway answers here; only this machine is asked."""
+        if not is_loopback(self.base_url):
+            return False
+        try:
+            with self._faithful(), closing(self._request("GET", "/models", timeout=5.0)) as response:
+                return _DEMO_HEADER in response.headers
+        except MixRouteError:
+            return False
+
+    def send(self, request: Request, on_retry: OnRetry | None = None) -> Generator[Chunk]:
+        """Send a request and yield its chunks; see `stream`."""
+        head, chunks = self._retrying(on_retry)(self._attempt, request)
+        with closing(chunks):
+            yield from checked(chain(head, chunks))
+
+    def close(self) -> None:
+        """Close the kept connections."""
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+    def __repr__(self) -> str:
+        return f"Client(base_url={self.base_url!r})"
+
+    def _retrying(self, on_retry: OnRetry | None) -> Callable[..., tuple[list[Chunk], Generator[Chunk]]]:
+        """Return a caller that tries again where that can help, and announces it."""
+        from tenacity import Retrying, stop_after_attempt, wait_random_exponential  # noqa: PLC0415 - at first use
+
+        backoff = wait_random_exponential(multiplier=1.0, max=8.0)
+
+        def wait(state: RetryCallState) -> float:
+            asked = getattr(_outcome(state), "retry_after", None)
+            return backoff(state) if asked is None else asked
+
+        def announce(state: RetryCallState) -> None:
+            if on_retry is not None:
+                on_retry(str(_outcome(state)), state.upcoming_sleep)
+
+        return Retrying(
+            stop=stop_after_attempt(self._retries + 1),
+            retry=lambda state: may_retry(_outcome(state), state.attempt_number),
+            wait=wait,
+            before_sleep=announce,
+            reraise=True,
+        )
+
+    def _attempt(self, request: Request) -> tuple[list[Chunk], Generator[Chunk]]:
+        """Send once and read up to the first word, the last point where sending again is harmless."""
+        chunks = self._exchange(request)
+        head = []
+        for chunk in chunks:
+            head.append(chunk)
+            if chunk.text or chunk.reasoning:
+                break
+        return head, chunks
+
+    def _exchange(self, request: Request) -> Generator[Chunk]:
+        body = json.dumps(request.to_wire(), ensure_ascii=False).encode("utf-8", "replace")
+        with self._faithful(), closing(self._post(body, request.model)) as response:
+            yield Chunk(request_id=request_id(response.headers), demo=_DEMO_HEADER in response.headers)
+            if "event-stream" in response.headers.get("content-type", ""):
+                yield from read_events(response, self.host)
+            else:
+                yield Chunk.from_wire(read_json(response, self.host))
+
+    def _post(self, body: bytes, model: str) -> Response:
+        try:
+            return self._request("POST", "/chat/completions", body, timeout=self._timeout)
+        except NotFoundError as error:
+            self._suggest(error, model)
+            raise
+
+    def _request(self, method: str, path: str, body: bytes | None = None, *, timeout: float) -> Response:
+        """Send one request and return its response once the gateway has said yes."""
+        response = self._connection().request(
+            method,
+            self.base_url + path,
+            data=body,
+            headers={"Content-Type": "application/json"} if body else None,
+            auth=_Bearer(self._required_key()),
+            stream=True,
+            timeout=(min(_CONNECT_SECONDS, timeout), timeout),
+            allow_redirects=False,  # the key goes to no other host
+        )
+        if response.status_code == HTTPStatus.OK:
+            return response
+        with closing(response):
+            said = response.raw.read(_LARGEST_ERROR, decode_content=True)
+        raise Refusal.read(response.status_code, response.headers, said, self.host).error()
+
+    def _connection(self) -> Session:
+        if self._session is None:
+            import requests  # noqa: PLC0415 - at first use
+
+            self._session = requests.Session()
+            self._session.headers["Accept-Encoding"] = "identity"  # compressed, a proxy may hold words back
+            self._session.headers["User-Agent"] = "mixroute-magic"
+            self._session.trust_env = not is_loopback(self.base_url)  # no proxy leads to this machine
+        return self._session
+
+    def _required_key(self) -> str | None:
+        key = self._key()
+        if key or is_loopback(self.base_url):
+            return key
+        raise AuthenticationError(
+            "There is no API key yet.",
+            "Set MIXROUTE_API_KEY, run %mixroute login, or try without a key: %mixroute demo.",
+        )
+
+    def _suggest(self, error: NotFoundError, model: str) -> None:
+        """Name the models nearest to one that the gateway does not have."""
+        try:
+            known = [offered.id for offered in self.models()]
+        except MixRouteError:
+            return
+        near = [name for name in difflib.get_close_matches(model, known, n=3) if name != model]
+        if near:
+            error.hint = f"Near it: {', '.join(near)}. %model --list shows all {len(known)}."
+
+    @contextmanager
+    def _faithful(self) -> Iterator[None]:
+        """Let no foreign exception out, and no error that quotes the key."""
+        try:
+            yield
+        except MixRouteError as error:
+            error.args = (redact(str(error), self._key()),)
+            raise
+        except OSError as error:
+            raise _connection_error(error, self.host, self._timeout) from None
+        except Exception as error:
+            if not type(error).__module__.startswith("urllib3."):
+                raise
+            raise _connection_error(error, self.host, self._timeout) from None
+
+
+class _Bearer:
+    """Sets the header itself, so that no ``.netrc`` can replace it; shows nothing in a traceback."""
+
+    def __init__(self, key: str | None) -> None:
+        self._key = key
+
+    def __call__(self, request: PreparedRequest) -> PreparedRequest:
+        if self._key:
+            request.headers["Authorization"] = f"Bearer {self._key}"
+        return request
+
+
+def _key_source(api_key: str | Callable[[], str | None] | None) -> Callable[[], str | None]:
+    if api_key is None:
+        return Credentials().key
+    if callable(api_key):
+        return api_key
+    key = clean_key(api_key)
+    return lambda: key
+
+
+def _outcome(state: RetryCallState) -> BaseException | None:
+    return state.outcome.exception() if state.outcome else None
+
+
+def _connection_error(error: Exception, host: str, timeout: float) -> APIConnectionError:
+    """Return the one sentence that explains a transport failure of requests, urllib3 or the operating system."""
+    from requests import exceptions as http  # noqa: PLC0415 - already imported by the request that failed
+    from urllib3 import exceptions as transport  # noqa: PLC0415
+
+    reason = _innermost(error)
+    if isinstance(error, http.ConnectTimeout):
+        return APITimeoutError(f"{host} could not be reached within {_CONNECT_SECONDS:.0f} s.", _NETWORK_HINT)
+    if isinstance(error, http.Timeout | transport.TimeoutError | TimeoutError):
+        hint = "The model may be busy: run the cell again, or raise the limit: %config MixRoute.timeout = 600."
+        return APITimeoutError(f"{host} sent nothing for {timeout:g} s.", hint)
+    if isinstance(error, http.SSLError | transport.SSLError):
+        return APIConnectionError(
+            f"No safe connection to {host}: {reason}", "Check the clock, the proxy and its certificate."
+        )
+    if isinstance(error, http.ProxyError):
+        return APIConnectionError(f"The proxy does not lead to {host}: {reason}", "Check HTTPS_PROXY and NO_PROXY.")
+    if isinstance(error, http.ConnectionError) and not isinstance(error.__context__, transport.ProtocolError):
+        return APIConnectionError(f"{host} cannot be reached: {reason}", _NETWORK_HINT)
+    return APIConnectionError(f"The connection to {host} broke: {reason}", "Run the cell again.")
+
+
+_NETWORK_HINT = "Check the network and MIXROUTE_BASE_URL, then run the cell again; %mixroute demo works offline."
+
+
+def _innermost(error: BaseException) -> str:
+    """Return the operating system's own words, without the wrapping of three libraries."""
+    while True:
+        inner = getattr(error, "reason", None) or error.__context__ or next(iter(error.args), None)
+        if not isinstance(inner, BaseException):
+            break
+        error = inner
+    said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return f"{said.rstrip('.')}."

@@ -1,0 +1,116 @@
+"""The API key: found late, never printed. It comes from the environment, else the system keyring, else a login.
+
+The optional ``keyring`` package is imported at first use.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING
+
+from mixroute_magic.errors import AuthenticationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import ModuleType
+
+__all__ = ["KEY_VARIABLE", "Credentials", "clean_key", "redact"]
+
+KEY_VARIABLE = "MIXROUTE_API_KEY"
+_SERVICE = "mixroute-magic"
+_KEY_PATTERN = re.compile(r"sk-[A-Za-z0-9_*-]{6,}")
+
+
+def clean_key(pasted: str) -> str:
+    """Return the key without what copying adds: spaces, quotes, ``Bearer``.
+
+    Raises
+    ------
+    AuthenticationError
+        If characters remain that no key has, and no HTTP header may carry.
+    """
+    key = pasted.strip().strip("\"'").strip()
+    key = re.sub(r"^Bearer\s+", "", key, flags=re.IGNORECASE)
+    if key and not re.fullmatch(r"[!-~]+", key):
+        raise AuthenticationError(
+            "The API key contains spaces or characters that no key has.",
+            "Copy it once more from the MixRoute console, then run %mixroute login.",
+        )
+    return key
+
+
+def redact(text: str, key: str | None) -> str:
+    """Return the text without the key, and without anything that looks like one."""
+    if key:
+        text = text.replace(key, "sk-…")
+    return _KEY_PATTERN.sub("sk-…", text)
+
+
+class Credentials:
+    """Where this kernel's key comes from; the key itself stays inside."""
+
+    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+        self._environ = environ
+        self._entered = ""
+
+    def key(self) -> str | None:
+        """Return the key, or ``None`` where there is none."""
+        return self._find()[0] or None
+
+    def source(self) -> str | None:
+        """Say where the key comes from, for people."""
+        return self._find()[1]
+
+    def login(self, pasted: str) -> str:
+        """Keep a key, in the system keyring where there is one, and say where it is kept."""
+        key = clean_key(pasted)
+        if not key:
+            raise AuthenticationError("No key was entered.", "Run %mixroute login again and paste the key.")
+        self._entered = key
+        keyring = _keyring()
+        if keyring is not None:
+            try:
+                keyring.set_password(_SERVICE, KEY_VARIABLE, key)
+            except keyring.errors.KeyringError:
+                return "this kernel's memory"
+            return "the system keyring"
+        return "this kernel's memory"
+
+    def logout(self) -> None:
+        """Forget the key that `login` kept. A key in the environment stays: it is not ours."""
+        self._entered = ""
+        keyring = _keyring()
+        if keyring is not None and _from_keyring():
+            keyring.delete_password(_SERVICE, KEY_VARIABLE)
+
+    def __repr__(self) -> str:
+        return f"Credentials(source={self.source()!r})"
+
+    def _find(self) -> tuple[str, str | None]:
+        if key := clean_key(self._environ.get(KEY_VARIABLE, "")):
+            return key, KEY_VARIABLE
+        if self._entered:
+            return self._entered, "%mixroute login"
+        if key := _from_keyring():
+            return key, "the system keyring"
+        return "", None
+
+
+def _keyring() -> ModuleType | None:
+    try:
+        import keyring  # noqa: PLC0415 - optional, and slow to import
+        import keyring.errors  # noqa: PLC0415
+    except ImportError:
+        return None
+    return keyring  # type: ignore[no-any-return,unused-ignore]
+
+
+def _from_keyring() -> str:
+    keyring = _keyring()
+    if keyring is None:
+        return ""
+    try:
+        return clean_key(keyring.get_password(_SERVICE, KEY_VARIABLE) or "")
+    except keyring.errors.KeyringError:
+        return ""

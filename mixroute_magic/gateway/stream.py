@@ -1,0 +1,148 @@
+"""Reading a reply: bytes to chunks. Pure but for the response it reads from.
+
+The content type, not the question, decides how a reply is read: gateways stream unasked, and answer whole when asked
+to stream (measured facts in CONTRIBUTING.md, "What the wire looks like").
+"""
+
+from __future__ import annotations
+
+import codecs
+import io
+import json
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from mixroute_magic.errors import MixRouteError, StreamError
+from mixroute_magic.gateway.faults import error_in
+from mixroute_magic.wire import Chunk
+
+if TYPE_CHECKING:
+    from requests import Response
+
+__all__ = ["checked", "read_events", "read_json"]
+
+_PIECE = 65536
+_LARGEST_EVENT = 16 * 2**20
+_LARGEST_REPLY = 64 * 2**20
+_LINGER_SECONDS = 0.05
+
+
+def checked(chunks: Iterable[Chunk]) -> Generator[Chunk]:
+    """Pass chunks on, and fail at their end unless they were a whole answer.
+
+    Success is a finish reason: ``[DONE]`` may be missing, and may come after a failure.
+    """
+    said = thought = False
+    finish_reason = None
+    for chunk in chunks:
+        said = said or bool(chunk.text)
+        thought = thought or bool(chunk.reasoning)
+        finish_reason = chunk.finish_reason or finish_reason
+        yield chunk
+    if finish_reason is None:
+        raise StreamError(
+            "The answer ended early: the gateway closed the stream without a word why.", "Run the cell again."
+        )
+    if not said:
+        spent = (
+            "All its tokens went into reasoning: raise --max-tokens."
+            if thought
+            else "Ask again, or another model with -m."
+        )
+        raise StreamError(f"The model returned no content (finish reason: {finish_reason}).", spent)
+
+
+def read_events(response: Response, host: str) -> Generator[Chunk]:
+    """Yield the chunks of a stream of server-sent events."""
+    from sseclient import SSEClient  # noqa: PLC0415 - at first use
+
+    feed = _Feed(response.raw)
+    unread = 0
+    for event in SSEClient(iter(feed)).events():
+        feed.pending = 0
+        data = event.data.lstrip()
+        if data.startswith("[DONE]"):
+            _linger(response.raw)
+            break
+        try:
+            payload = json.loads(data)
+        except (ValueError, RecursionError):
+            unread += bool(data)
+            continue
+        if not isinstance(payload, Mapping):
+            continue
+        if "choices" not in payload or "error" in payload:
+            _raise_error(payload, response, host)
+        yield Chunk.from_wire(payload)
+    if unread:
+        raise StreamError(
+            f"{unread} piece(s) of the answer could not be read.", "Its text has gaps: run the cell again."
+        )
+
+
+def read_json(response: Response, host: str) -> Mapping[str, Any]:
+    """Return a whole JSON reply; blank lines before it are keep-alives."""
+    body = response.raw.read(_LARGEST_REPLY, decode_content=True).strip()
+    try:
+        data = json.loads(body.decode("utf-8-sig", "replace"))
+    except (ValueError, RecursionError):
+        raise _not_a_reply(body, host) from None
+    _raise_error(data, response, host)
+    if not isinstance(data, Mapping):
+        raise _not_a_reply(body, host)
+    return data
+
+
+class _Feed:
+    """The body as UTF-8 with plain newlines, in the pieces in which it arrives.
+
+    Handles what the event parser does not: a byte order mark, invalid bytes, mixed line ends, and a bare JSON error
+    line, which this gateway family writes when it fails after the headers are out.
+    """
+
+    def __init__(self, raw: Any) -> None:
+        self._raw = raw
+        self.pending = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8-sig")("replace"), translate=True)
+        line_start = True
+        while piece := self._raw.read1(_PIECE, decode_content=True):
+            text = decoder.decode(piece)
+            yield _marked(text, line_start=line_start)
+            line_start = text.endswith("\n") if text else line_start
+            self.pending += len(piece)
+            if self.pending > _LARGEST_EVENT:
+                raise StreamError("One event of the answer is larger than 16 MiB.", "Try another model with -m.")
+        yield decoder.decode(b"", final=True).encode()
+
+
+def _marked(text: str, *, line_start: bool) -> bytes:
+    """Make an event out of each line of bare JSON."""
+    if line_start and text.startswith("{"):
+        text = "data: " + text
+    return text.replace("\n{", "\ndata: {").encode()
+
+
+def _linger(raw: Any) -> None:
+    """Read the end of a body that has said all, so that the connection can be kept: it is a few bytes behind."""
+    sock = getattr(raw.connection, "sock", None)
+    if sock is None:
+        return
+    sock.settimeout(_LINGER_SECONDS)
+    with suppress(Exception):  # the answer is complete; a connection that breaks now is just not kept
+        raw.read1(_PIECE)
+
+
+def _raise_error(data: Any, response: Response, host: str) -> None:
+    error = error_in(data, response.headers, host)
+    if error is not None:
+        raise error
+
+
+def _not_a_reply(body: bytes, host: str) -> MixRouteError:
+    if not body:
+        return StreamError(f"{host} sent an empty reply.", "Run the cell again.")
+    kind = "a web page" if body.startswith(b"<") else "something that is not JSON"
+    return StreamError(f"{host} answered with {kind}, not with a model's reply.", "Check MIXROUTE_BASE_URL.")

@@ -1,0 +1,133 @@
+"""The magics: each reads its line, calls its command, and shows what comes back. No logic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from IPython.core.error import UsageError
+from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
+from IPython.display import display
+
+from mixroute_magic import options
+from mixroute_magic.questions import keep_questions
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from mixroute_magic.session import Session
+    from mixroute_magic.usage.report import UsageReport
+
+__all__ = ["load", "unload"]
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def _documented(method: Method) -> Method:
+    """Make the help that ``%name?`` shows from the table of options."""
+    method.__doc__ = options.help_text(method.__name__)
+    return method
+
+
+def _read(parse: Callable[[str], Any], text: str) -> Any:
+    """Read a line, and say what is wrong with it as IPython's own magics do."""
+    try:
+        return parse(text)
+    except options.OptionError as error:
+        raise UsageError(str(error)) from None
+
+
+@magics_class
+class MixRouteMagics(Magics):
+    """``%%chat``, ``%chat``, ``%model``, ``%thread``, ``%usage`` and ``%mixroute``."""
+
+    def __init__(self, shell: InteractiveShell, session: Session) -> None:
+        super().__init__(shell)
+        self.session = session
+
+    @no_var_expand
+    @line_cell_magic
+    @_documented
+    def chat(self, line: str, cell: str | None = None) -> None:
+        from mixroute_magic import commands  # noqa: PLC0415 - nothing but the magics' names at %load_ext
+
+        if cell is None:
+            given, question = _read(options.parse_chat_line, line)
+        else:
+            given, question = _read(options.parse_chat_cell, line), cell
+            _read(options.refuse_empty, question)
+        _read(options.refuse_key, question)
+        preview = commands.chat(self.session, given, question)
+        if preview is not None:
+            display(preview)
+
+    @no_var_expand
+    @line_cell_magic
+    @_documented
+    def model(self, line: str, cell: str | None = None) -> None:
+        from mixroute_magic import commands  # noqa: PLC0415
+
+        given = _read(options.parse_model, line)
+        if cell is not None:
+            _read(options.refuse_key, cell)
+        display(commands.model(self.session, given, cell))
+
+    @no_var_expand
+    @line_magic
+    @_documented
+    def thread(self, line: str) -> None:
+        from mixroute_magic import commands  # noqa: PLC0415
+
+        display(commands.thread(self.session, _read(options.parse_thread, line)))
+
+    @no_var_expand
+    @line_magic
+    @_documented
+    def usage(self, line: str) -> UsageReport:
+        from mixroute_magic import commands  # noqa: PLC0415
+
+        _read(options.parse_usage, line)
+        return commands.usage(self.session)
+
+    @no_var_expand
+    @line_magic
+    @_documented
+    def mixroute(self, line: str) -> None:
+        from mixroute_magic import commands  # noqa: PLC0415
+
+        display(commands.setup(self.session, _read(options.parse_setup, line)))
+
+
+def load(shell: InteractiveShell) -> None:
+    """Register the magics, their settings and the rule that keeps questions questions."""
+    from mixroute_magic.session import Session  # noqa: PLC0415
+
+    if _registered(shell) is not None:
+        return
+    if not isinstance(shell.meta.get("mixroute"), Session):
+        shell.meta["mixroute"] = Session(shell)
+    session = shell.meta["mixroute"]
+    shell.register_magics(MixRouteMagics(shell, session))
+    shell.configurables.append(session.config)
+    shell.input_transformers_cleanup.append(keep_questions)
+
+
+def unload(shell: InteractiveShell) -> None:
+    """Remove all that `load` registered; the session stays where ``%reload_ext`` finds it again."""
+    magics = _registered(shell)
+    if magics is None:
+        return
+    manager = shell.magics_manager
+    for kind, names in magics.magics.items():
+        for name in names:
+            manager.magics[kind].pop(name, None)
+    del manager.registry[type(magics).__name__]
+    shell.configurables.remove(magics)
+    shell.configurables.remove(magics.session.config)
+    shell.input_transformers_cleanup.remove(keep_questions)
+    magics.session.close()
+
+
+def _registered(shell: InteractiveShell) -> MixRouteMagics | None:
+    magics = shell.magics_manager.registry.get("MixRouteMagics")
+    return magics if isinstance(magics, MixRouteMagics) else None

@@ -1,0 +1,164 @@
+"""The object graph of one shell, made as far as it is used, and kept by ``%reload_ext``."""
+
+from __future__ import annotations
+
+import os
+import sys
+import uuid
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from mixroute_magic.config import MixRoute
+from mixroute_magic.conversation.model import Conversation, Turn
+from mixroute_magic.conversation.notebook import SavedNotebook, current_run, notebook_path
+from mixroute_magic.gateway.credentials import Credentials
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from mixroute_magic.conversation.model import Run
+    from mixroute_magic.conversation.notebook import SavedCell
+    from mixroute_magic.demo.server import DemoGateway
+    from mixroute_magic.display.views import ReplyView
+    from mixroute_magic.gateway.client import Client
+    from mixroute_magic.usage.ledger import Ledger
+
+__all__ = ["MAIN", "Notebook", "Session"]
+
+MAIN = "main"
+
+
+@dataclass(slots=True)
+class Notebook:
+    """One notebook of this kernel: its conversation, the thread in use, and what ``%model`` chose."""
+
+    path: Path | None
+    conversation: Conversation = field(default_factory=Conversation)
+    thread: str = MAIN
+    chosen: dict[str, Any] = field(default_factory=dict)
+    restored: int = 0
+    _saved: SavedNotebook | None = None
+    _cells: tuple[SavedCell, ...] | None = None
+
+    def refresh(self) -> None:
+        """Take in the document as it was last saved: the first time its turns, later its order."""
+        if self.path is None:
+            return
+        self._saved = self._saved or SavedNotebook(self.path)
+        cells, known = self._saved.cells(), self._cells
+        if cells is known:
+            return
+        self._cells = cells
+        self.conversation.arrange([cell.id for cell in cells])
+        if not known:
+            self.restored = sum(self.conversation.restore(cell.id, _turns(cell)) for cell in cells)
+
+    def announcement(self) -> list[str]:
+        """Say once how many turns came back from the file."""
+        restored, self.restored = self.restored, 0
+        if not restored or self.path is None:
+            return []
+        return [f"{restored} earlier turn{'s' if restored > 1 else ''} restored from {self.path.name}"]
+
+
+class Session:
+    """All that the magics of one shell share; its life is the kernel's."""
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        self.id = uuid.uuid4().hex
+        self.shell = shell
+        self.config = MixRoute(parent=shell)
+        self.credentials = Credentials()
+        self._notebooks: dict[Path | None, Notebook] = {}
+        self._client: Client | None = None
+        self._client_made_for: tuple[Any, ...] = ()
+        self._demo: DemoGateway | None = None
+        self._demo_wanted: bool | None = None
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """Where the tokens of this kernel are recorded."""
+        from mixroute_magic.usage.ledger import Ledger  # noqa: PLC0415 - at first use
+
+        return Ledger(self.config.ledger_url or None, session=self.id, warn=warn)
+
+    def run(self) -> Run:
+        """Return the execution that is going on."""
+        return current_run(self.shell)
+
+    def notebook(self) -> Notebook:
+        """Return the notebook that the running cell belongs to, as it stands now."""
+        path = notebook_path(self.shell)
+        notebook = self._notebooks.setdefault(path, Notebook(path))
+        notebook.refresh()
+        return notebook
+
+    def client(self) -> Client:
+        """Return the client for the gateway as it is configured now."""
+        from mixroute_magic.gateway.client import Client  # noqa: PLC0415 - at first use
+
+        demo = self.demo_base_url()
+        config = self.config
+        timeout, retries = config.number("timeout", least=0.1) or 300.0, int(config.number("retries", most=10) or 0)
+        made_for = (demo or config.base_url, timeout, retries, config.allow_http)
+        if self._client is None or made_for != self._client_made_for:
+            self.close_client()
+            key = _no_key if demo else self.credentials.key
+            url = demo or config.base_url
+            self._client = Client(url, key, timeout=timeout, retries=retries, allow_http=config.allow_http)
+            self._client_made_for = made_for
+        return self._client
+
+    def view(self, model: str) -> ReplyView:
+        """Open the view in which this front end can watch an answer."""
+        from mixroute_magic.display.views import open_view  # noqa: PLC0415 - at first use
+
+        return open_view(self.shell, model)
+
+    def use_demo(self, *, wanted: bool) -> None:
+        """Use the offline demo gateway from now on, or the configured gateway again."""
+        self._demo_wanted = wanted
+
+    def demo_base_url(self) -> str | None:
+        """Return the address of the offline demo gateway while it is in use; ``MIXROUTE_DEMO=1`` asks for it, too."""
+        wanted = self._demo_wanted
+        if wanted is None:
+            wanted = os.environ.get("MIXROUTE_DEMO", "") not in {"", "0"}
+        if not wanted:
+            return None
+        if self._demo is None:
+            from mixroute_magic.demo import DemoGateway  # noqa: PLC0415 - at first use
+
+            self._demo = DemoGateway.start()
+        return self._demo.base_url
+
+    def close_client(self) -> None:
+        """Close the kept connections; the next request opens them again."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    def close(self) -> None:
+        """Let go of connections, files and the demo gateway's port; what was said and chosen stays."""
+        self.close_client()
+        if "ledger" in self.__dict__:
+            self.ledger.close()
+        if self._demo is not None:
+            self._demo.stop()
+            self._demo = None
+
+
+def warn(text: str) -> None:
+    """Tell the user something that costs no answer."""
+    print(text, file=sys.stderr)
+
+
+def _turns(cell: SavedCell) -> list[Turn]:
+    return [turn for record in cell.records if (turn := Turn.from_metadata(record)) is not None]
+
+
+def _no_key() -> None:
+    """Return no key: the demo gateway needs none, and gets none."""

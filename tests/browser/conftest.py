@@ -1,0 +1,196 @@
+"""JupyterLab in a real Chromium: one server and one browser for the session, a fresh page for each notebook."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+ROOT = Path(__file__).parents[2]
+TOKEN = "browser-tests"
+CHROMIUM_ARGUMENTS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync --disable-dev-shm-usage"
+).split()
+READY = """() => {
+  const panel = window.jupyterapp?.shell.currentWidget;
+  return panel?.context?.isReady && panel.sessionContext.session?.kernel?.status === "idle";
+}"""
+OUTPUTS = """() => window.jupyterapp.shell.currentWidget.content.widgets
+  .map(cell => cell.model.outputs?.toJSON() ?? [])"""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here):
+            item.add_marker(pytest.mark.browser)
+
+
+@dataclass(frozen=True)
+class NotebookPage:
+    """A notebook open in JupyterLab. ``page`` is Playwright's, for all that is not named here."""
+
+    page: Page
+    path: Path
+
+    def start(self) -> None:
+        """Run all cells, and return while they run."""
+        self.page.evaluate(
+            "() => { window.ran = false;"
+            "window.jupyterapp.commands.execute('notebook:run-all-cells').finally(() => { window.ran = true; }); }"
+        )
+
+    def wait(self) -> None:
+        """Wait until the cells that `start` began have ended."""
+        self.page.wait_for_function("window.ran")
+
+    def run_all(self) -> None:
+        """Run all cells, to the end."""
+        self.start()
+        self.wait()
+
+    def outputs(self) -> list[list[dict[str, Any]]]:
+        """Return each cell's outputs as the notebook holds them."""
+        return self.page.evaluate(OUTPUTS)
+
+    def output_texts(self) -> list[str]:
+        """Return the text of each output area as the page shows it."""
+        return self.page.locator(".jp-OutputArea").evaluate_all("areas => areas.map(area => area.textContent)")
+
+    def save(self) -> nbformat.NotebookNode:
+        """Save the notebook, and return what the file says."""
+        self.page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
+        return nbformat.read(self.path, as_version=4)
+
+    def set_theme(self, name: str) -> None:
+        """Change the theme: ``JupyterLab Light`` or ``JupyterLab Dark``."""
+        self.page.evaluate(
+            "theme => window.jupyterapp.commands.execute('apputils:change-theme', { theme })", name
+        )
+        self.page.wait_for_function("name => document.body.dataset.jpThemeName === name", arg=name)
+
+    def screenshot(self, path: Path, cell: int | None = None) -> None:
+        """Write a picture of the page, or of one cell."""
+        target = self.page if cell is None else self.page.locator(".jp-Notebook .jp-Cell").nth(cell)
+        target.screenshot(path=path)
+
+
+class Lab:
+    """A running JupyterLab and a browser to look at it."""
+
+    def __init__(self, url: str, folder: Path, browser: Browser) -> None:
+        self._url = url
+        self._folder = folder
+        self._browser = browser
+        self._pages: list[Page] = []
+
+    def open(self, notebook: nbformat.NotebookNode, name: str = "test.ipynb", *, width: int = 1000) -> NotebookPage:
+        """Save ``notebook`` on the server, and open it in a fresh page with an idle kernel."""
+        notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        path = self._folder / name
+        nbformat.write(notebook, path)
+        page = self._browser.new_page(viewport={"width": width, "height": 900})
+        page.set_default_timeout(60_000)
+        self._pages.append(page)
+        page.goto(f"{self._url}/lab/tree/{name}?reset&token={TOKEN}")
+        page.wait_for_function(READY)
+        return NotebookPage(page, path)
+
+    def close_pages(self) -> None:
+        """End what a test has opened, kernels included."""
+        for page in self._pages:
+            page.evaluate("() => window.jupyterapp.serviceManager.sessions.shutdownAll()")
+            page.close()
+        self._pages.clear()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """Debian's Chromium; its absence is a reason to skip, but never in CI."""
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
+        reason = "no Chromium found: install the system's package `chromium`"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def lab_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """A JupyterLab that shares nothing with the machine's own settings: its address, and the folder it serves."""
+    home = tmp_path_factory.mktemp("lab")
+    folder = home / "notebooks"
+    folder.mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    options = (
+        f"--no-browser --allow-root --ip=127.0.0.1 --port={port} --ServerApp.port_retries=0 "
+        f"--IdentityProvider.token={TOKEN} --ServerApp.root_dir={folder} --LabApp.expose_app_in_browser=True "
+        "--LabApp.extension_manager=readonly --LanguageServerManager.autodetect=False"
+    )
+    with (home / "server.log").open("w") as log:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "jupyterlab", *options.split()], env=_environment(home), stdout=log, stderr=log
+        )
+        try:
+            _wait_for(f"http://127.0.0.1:{port}/api/status?token={TOKEN}", server, home / "server.log")
+            yield f"http://127.0.0.1:{port}", folder
+        finally:
+            server.terminate()
+            server.wait()
+
+
+@pytest.fixture
+def lab(lab_server: tuple[str, Path], chromium: Browser) -> Iterator[Lab]:
+    """The session's JupyterLab. Kernels import this checkout and know no ``MIXROUTE_*``: set these in a cell."""
+    opened = Lab(*lab_server, chromium)
+    yield opened
+    opened.close_pages()
+
+
+def _environment(home: Path) -> dict[str, str]:
+    settings = home / "settings" / "@jupyterlab" / "apputils-extension"
+    settings.mkdir(parents=True)
+    quiet = {"fetchNews": "false", "checkForUpdates": False}
+    (settings / "notification.jupyterlab-settings").write_text(json.dumps(quiet))
+    ours = {name: value for name, value in os.environ.items() if not name.startswith(("MIXROUTE_", "JUPYTER"))}
+    return ours | {
+        "HOME": str(home),
+        "JUPYTER_CONFIG_DIR": str(home / "config"),
+        "JUPYTER_DATA_DIR": str(home / "data"),
+        "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
+        "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
+        "IPYTHONDIR": str(home / "ipython"),
+        "PYTHONPATH": str(ROOT),
+    }
+
+
+def _wait_for(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            urllib.request.urlopen(url, timeout=5).close()
+        except OSError:
+            time.sleep(0.1)  # nothing to wait on before the server listens
+        else:
+            return
+    pytest.fail(f"JupyterLab did not start:\n{log.read_text()}")

@@ -1,0 +1,155 @@
+"""A gateway of raw sockets that answers what a test wrote down, byte for byte, and keeps what it was asked."""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request as it arrived."""
+
+    line: str
+    headers: dict[str, str]
+    raw_body: bytes
+
+    @property
+    def body(self) -> dict[str, Any]:
+        return json.loads(self.raw_body)
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Seconds of silence in the middle of a reply."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Reset:
+    """The connection breaks here, with a TCP reset."""
+
+
+Piece = bytes | Pause | Reset
+Script = bytes | Iterable[Piece]
+
+
+def event(data: Any) -> bytes:
+    """Return one server-sent event."""
+    return b"data: " + (data if isinstance(data, bytes) else json.dumps(data, ensure_ascii=False).encode()) + b"\n\n"
+
+
+def delta(text: str, **choice: Any) -> bytes:
+    """Return one event that adds text."""
+    return event({"model": "served", "choices": [{"index": 0, "delta": {"content": text}, **choice}]})
+
+
+DONE = b"data: [DONE]\n\n"
+STOP = event({"model": "served", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+USAGE = event({"choices": [], "usage": {"prompt_tokens": 25, "completion_tokens": 100, "total_tokens": 125}})
+
+
+def answer(*pieces: Piece) -> list[Piece]:
+    """Return the reply whose body streams these pieces until the connection closes."""
+    return [reply(200, content_type="text/event-stream"), *pieces]
+
+
+def whole(*texts: str) -> list[Piece]:
+    """Return the reply of a healthy stream."""
+    return answer(*(delta(text) for text in texts), STOP, USAGE, DONE)
+
+
+def reply(status: int, body: bytes | dict[str, Any] = b"", content_type: str = "application/json", **headers: str) -> bytes:
+    """Return a response, with a length when it has a body and open-ended when it streams."""
+    payload = body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode()
+    lines = [f"HTTP/1.1 {status} Said", f"Content-Type: {content_type}", "x-oneapi-request-id: req-1", "Connection: close"]
+    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    if "event-stream" not in content_type:
+        lines.append(f"Content-Length: {len(payload)}")
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + payload
+
+
+class ScriptedGateway:
+    """Plays one script a request, in order; the last one again for any further request."""
+
+    def __init__(self, scripts: list[Script]) -> None:
+        self.scripts = scripts
+        self.asked: list[Asked] = []
+        self.closed_by_client = threading.Event()
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.base_url = f"http://127.0.0.1:{self._socket.getsockname()[1]}/v1"
+        self._stopping = threading.Event()
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def close(self) -> None:
+        self._stopping.set()
+        self._socket.close()
+
+    @property
+    def bodies(self) -> list[dict[str, Any]]:
+        return [asked.body for asked in self.asked if asked.line.startswith("POST")]
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._play, args=(connection,), daemon=True).start()
+
+    def _play(self, connection: socket.socket) -> None:
+        with connection, connection.makefile("rb") as stream:
+            line = stream.readline().decode("latin-1").strip()
+            if not line:
+                return
+            headers = {}
+            while header := stream.readline().decode("latin-1").strip():
+                name, _, value = header.partition(":")
+                headers[name.lower()] = value.strip()
+            body = stream.read(int(headers.get("content-length", 0)))
+            script = self.scripts[min(len(self.asked), len(self.scripts) - 1)]
+            self.asked.append(Asked(line, headers, body))
+            try:
+                self._send(connection, [script] if isinstance(script, bytes) else script)
+            except OSError:
+                self.closed_by_client.set()
+
+    def _send(self, connection: socket.socket, script: Iterable[Piece]) -> None:
+        for piece in script:
+            if isinstance(piece, Pause):
+                self._wait(connection, piece.seconds)
+            elif isinstance(piece, Reset):
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                return
+            else:
+                connection.sendall(piece)
+
+    def _wait(self, connection: socket.socket, seconds: float) -> None:
+        """Stay silent, but notice when the client hangs up."""
+        connection.settimeout(0.05)
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and not self._stopping.is_set():
+            try:
+                if connection.recv(1) == b"":
+                    raise ConnectionResetError
+            except TimeoutError:
+                continue
+        connection.settimeout(None)
+
+
+@contextmanager
+def scripted(*scripts: Script) -> Iterator[ScriptedGateway]:
+    """Serve scripts for the length of a block."""
+    gateway = ScriptedGateway(list(scripts))
+    try:
+        yield gateway
+    finally:
+        gateway.close()

@@ -1,0 +1,394 @@
+"""The client against bytes written down, one script a request."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+
+import pytest
+from scripted import DONE, STOP, USAGE, Pause, Reset, ScriptedGateway, answer, delta, event, reply, scripted, whole
+
+from mixroute_magic import Client
+from mixroute_magic import errors as e
+from mixroute_magic.gateway.address import read_base_url
+from mixroute_magic.gateway.credentials import Credentials, clean_key
+from mixroute_magic.gateway.faults import retry_after
+from mixroute_magic.wire import Message, Reply, Usage
+
+HELLO = [{"role": "user", "content": "Hello"}]
+KEY = "sk-test"
+
+
+def client_of(gateway: ScriptedGateway, **settings: object) -> Client:
+    return Client(gateway.base_url, KEY, **settings)
+
+
+def test_an_answer_streams_in_pieces_with_its_usage_and_id() -> None:
+    with scripted(whole("Hel", "lo 你好")) as gateway:
+        chunks = list(client_of(gateway).stream(HELLO, model="glm-5"))
+    assert [chunk.text for chunk in chunks if chunk.text] == ["Hel", "lo 你好"]
+    assert chunks[0].request_id == "req-1"
+    assert [chunk.usage for chunk in chunks if chunk.usage] == [Usage(25, 100, source="reported")]
+
+
+def test_only_what_the_user_set_is_sent() -> None:
+    with scripted(whole("x")) as gateway:
+        client_of(gateway).chat(HELLO, model="glm-5")
+        client_of(gateway).chat([Message("user", "Hello")], model="glm-5", temperature=0, top_p=0.5)
+    plain = {"model": "glm-5", "messages": HELLO, "stream": True}
+    assert gateway.bodies == [plain, plain | {"temperature": 0, "top_p": 0.5}]
+    assert gateway.asked[0].line == "POST /v1/chat/completions HTTP/1.1"
+    assert gateway.asked[0].headers["authorization"] == "Bearer sk-test"
+
+
+def test_chat_returns_the_whole_reply() -> None:
+    with scripted(whole("Hel", "lo")) as gateway:
+        answered = client_of(gateway).chat(HELLO, model="glm-5")
+    assert answered == Reply("Hello", "served", finish_reason="stop", usage=Usage(25, 100, source="reported"), request_id="req-1")
+    assert str(answered) == "Hello"
+
+
+BOM = b"\xef\xbb\xbf"
+THINKING = event({"choices": [{"delta": {"reasoning_content": "hm", "reasoning": "hm"}}]})
+
+READS = {
+    "line ends of all kinds": answer(delta("a").replace(b"\n", b"\r\n"), delta("b").replace(b"\n", b"\r"), STOP),
+    "carriage return and newline in two packets": answer(delta("a").replace(b"\n\n", b"\r"), b"\n\r", b"\n", delta("b"), STOP),
+    "a byte order mark": answer(BOM + delta("a"), delta("b"), STOP),
+    "no space after the colon": answer((delta("a") + delta("b")).replace(b"data: ", b"data:"), STOP),
+    "comments and pings": answer(b": PING\n\n", delta("a"), b":\n\n: keep-alive\n\n", delta("b"), STOP),
+    "event, id and retry lines": answer(b"event: message\nid: 1\nretry: 5\n" + delta("a"), delta("b"), STOP),
+    "data over several lines": answer(b'data: {"choices": [\ndata: {"delta": {"content": "ab"}}]}\n\n', STOP),
+    "no blank line at the end": answer(delta("a"), delta("b"), STOP[:-2]),
+    "no [DONE]": answer(delta("a"), delta("b"), STOP),
+    "data after [DONE]": answer(delta("a"), delta("b"), STOP, DONE + delta("c")),
+    "null, empty and foreign events": answer(
+        *map(event, [b"null", b"", b"[1]", {"choices": None}, {"choices": []}, {"choices": ["?"]}, {"object": "ping"}]),
+        *map(event, [{"choices": [{"delta": None}]}, {"choices": [{"delta": {"content": None}}]}, {"choices": [{"delta": {"content": 5}}]}]),
+        delta("ab"),
+        STOP,
+    ),
+    "content in parts": answer(event({"choices": [{"delta": {"content": [{"type": "text", "text": "ab"}, "?"]}}]}), STOP),
+    "a refusal for content": answer(event({"choices": [{"delta": {"refusal": "ab"}}]}), STOP),
+    "message instead of delta": answer(event({"choices": [{"message": {"content": "ab"}}]}), STOP),
+    "a second choice": answer(delta("a"), event({"choices": [{"index": 1, "delta": {"content": "z"}}]}), delta("b"), STOP),
+    "reasoning": answer(THINKING, delta("ab"), STOP),
+    "finish reason twice": answer(delta("ab", finish_reason="stop"), STOP),
+    "an unknown finish reason": answer(delta("ab", finish_reason="pause_turn")),
+    "the line separators of Unicode": answer(delta("a"), delta("b"), STOP),
+    "a whole answer instead of a stream": reply(200, {"choices": [{"message": {"content": "ab"}, "finish_reason": "stop"}]}),
+    "blank lines before a whole answer": reply(200, b'\n\n {"choices": [{"message": {"content": "ab"}, "finish_reason": "stop"}]}'),
+}
+
+
+@pytest.mark.parametrize("script", READS.values(), ids=READS.keys())
+def test_every_dialect_gives_the_same_text(script: object) -> None:
+    with scripted(script) as gateway:
+        assert client_of(gateway).chat(HELLO, model="glm-5").text == "ab"
+
+
+def test_characters_cut_between_packets_stay_whole_and_broken_bytes_are_replaced() -> None:
+    body = delta("a🙂漢\u2028b") + STOP
+    with scripted(answer(*(body[i : i + 1] for i in range(len(body)))), answer(delta("a").replace(b'"a"', b'"a\xff"'), STOP)) as gateway:
+        assert client_of(gateway).chat(HELLO, model="glm-5").text == "a🙂漢\u2028b"
+        assert client_of(gateway).chat(HELLO, model="glm-5").text == "a�"
+
+
+USAGES = {
+    "on the last content chunk": ({"prompt_tokens": 3, "completion_tokens": 4}, Usage(3, 4, source="reported")),
+    "with details": (
+        {"prompt_tokens": 3, "completion_tokens": 4, "prompt_tokens_details": {"cached_tokens": 1}, "completion_tokens_details": {"reasoning_tokens": 2}},
+        Usage(3, 4, 1, 2, "reported"),
+    ),
+    "DeepSeek's cache": ({"prompt_tokens": 3, "completion_tokens": 4, "prompt_cache_hit_tokens": 2}, Usage(3, 4, 2, None, "reported")),
+    "Anthropic's names": ({"input_tokens": 3, "output_tokens": 4}, Usage(3, 4, source="reported")),
+    "text and fractions": ({"prompt_tokens": "3", "completion_tokens": 4.0, "prompt_tokens_details": None}, Usage(3, 4, source="reported")),
+    "nonsense": ({"prompt_tokens": -1, "completion_tokens": True, "total_tokens": "many"}, Usage()),
+    "words": ({"prompt_tokens": "many", "completion_tokens": float("inf")}, Usage()),
+    "not an object": ("12", Usage()),
+}
+
+
+@pytest.mark.parametrize(("sent", "read"), USAGES.values(), ids=USAGES.keys())
+def test_usage_of_every_dialect_is_read_and_unknown_is_not_zero(sent: object, read: Usage) -> None:
+    chunk = {"choices": [{"delta": {"content": "x"}, "finish_reason": "stop"}], "usage": sent}
+    with scripted(answer(event(chunk))) as gateway:
+        assert client_of(gateway).chat(HELLO, model="glm-5").usage == read
+
+
+def test_usage_on_every_chunk_is_not_summed_and_kimis_stands_in_the_choice() -> None:
+    first = event({"choices": [{"delta": {"content": "a"}, "usage": {"prompt_tokens": 3, "completion_tokens": 1}}]})
+    second = event({"choices": [{"delta": {"content": "b"}, "usage": {"prompt_tokens": 3, "completion_tokens": 2}}]})
+    with scripted(answer(first, second, STOP)) as gateway:
+        assert client_of(gateway).chat(HELLO, model="kimi-k2.5").usage == Usage(3, 2, source="reported")
+
+
+def refusal(message: str, code: str = "", kind: str = "mixroute_error") -> dict[str, object]:
+    return {"error": {"message": message, "type": kind, "param": "", "code": code}}
+
+
+REFUSALS = {
+    "401": (reply(401, refusal("Invalid token")), e.AuthenticationError, "did not accept the API key"),
+    "401 of the provider": (reply(401, refusal("bad key", "channel:invalid_key")), e.ServerError, "refused the gateway itself"),
+    "402": (reply(402, refusal("Insufficient Balance")), e.QuotaError, "out of balance"),
+    "403 quota": (reply(403, refusal("額度不足", "insufficient_user_quota")), e.QuotaError, "額度不足"),
+    "403": (reply(403, refusal("group")), e.PermissionDeniedError, "does not allow this"),
+    "403 web page": (reply(403, b"<html><title>Just a moment</title>", "text/html"), e.PermissionDeniedError, "Just a moment"),
+    "404 address": (reply(404, refusal("Invalid URL (POST /v1/v1)")), e.NotFoundError, "no such address"),
+    "413": (reply(413, b""), e.BadRequestError, "too large"),
+    "422 of FastAPI": (reply(422, {"detail": [{"msg": "bad"}]}), e.BadRequestError, "bad"),
+    "400": (reply(400, refusal("temperature")), e.BadRequestError, "temperature"),
+    "429 quota": (reply(429, refusal("pay", "insufficient_quota")), e.QuotaError, "pay"),
+    "429 long": (reply(429, b"", Retry_After="600"), e.RateLimitError, "Too many requests"),
+    "500 of the user": (reply(500, refusal("field messages is required", "invalid_request")), e.BadRequestError, "messages"),
+    "302": (reply(302, b"", Location="https://elsewhere.example/"), e.APIStatusError, "elsewhere.example"),
+    "204": (reply(204), e.StreamError, "no answer"),
+    "an array": (reply(400, b'[{"error": {"code": 400, "message": "bad", "status": "INVALID"}}]'), e.BadRequestError, "bad"),
+    "an error that is text": (reply(400, {"error": "bad"}), e.BadRequestError, "bad"),
+    "JSON in the message": (reply(400, refusal('{"message": "bad"}')), e.BadRequestError, ": bad"),
+    "a message like JSON": (reply(400, refusal("{bad")), e.BadRequestError, "{bad"),
+    "a JSON number": (reply(400, b"17"), e.BadRequestError, "17"),
+    "plain text": (reply(400, b"no \x1b[31mway", "text/plain"), e.BadRequestError, "no �[31mway"),
+    "200 with an error": (reply(200, refusal("bad", "model_not_found")), e.NotFoundError, "not available"),
+    "200 without success": (reply(200, {"success": False, "message": "no group"}), e.StreamError, "no group"),
+    "200 web page": (reply(200, b"<html>", "text/html"), e.StreamError, "a web page"),
+    "200 with a list": (reply(200, b"[]"), e.StreamError, "not JSON"),
+    "200 with nothing": (reply(200), e.StreamError, "empty reply"),
+    "an error event": (answer(event(refusal("pay", "insufficient_quota"))), e.QuotaError, "pay"),
+    "a bare error in a stream": (answer(b'{"error": {"message": "late"}}'), e.StreamError, "late"),
+    "a bare error after a ping": (answer(b": PING\n\n", b'{"error": {"message": "late"}}\n'), e.StreamError, "late"),
+    "no content": (answer(STOP, DONE), e.StreamError, "no content"),
+    "only reasoning": (answer(THINKING, delta("", finish_reason="length")), e.StreamError, "no content"),
+    "nothing at all": (answer(DONE), e.StreamError, "ended early"),
+}
+
+
+@pytest.mark.parametrize(("script", "kind", "said"), REFUSALS.values(), ids=REFUSALS.keys())
+def test_a_refusal_is_the_right_error_in_few_lines_and_is_not_asked_again(script: object, kind: type, said: str) -> None:
+    with scripted(script) as gateway, pytest.raises(e.MixRouteError) as caught:
+        client_of(gateway).chat(HELLO, model="glm-5")
+    assert type(caught.value) is kind
+    assert said in str(caught.value)
+    assert 2 <= len(caught.value.lines()) <= 3
+    assert len(gateway.bodies) == 1
+
+
+def test_a_model_that_is_not_there_is_answered_with_its_nearest_names() -> None:
+    models = reply(200, {"data": [{"id": "glm-5"}, {"id": "glm-5"}, {"id": "gpt-4o", "owned_by": "x"}, {"no": "id"}, 7]})
+    with scripted(reply(503, refusal("no channel", "model_not_found")), models) as gateway, pytest.raises(e.NotFoundError) as caught:
+        client_of(gateway).chat(HELLO, model="glm5")
+    assert caught.value.hint == "Near it: glm-5. %model --list shows all 2."
+    with scripted(reply(503, refusal("no channel", "model_not_found")), reply(500)) as gateway, pytest.raises(e.NotFoundError) as caught:
+        client_of(gateway, retries=0).chat(HELLO, model="glm5")
+    assert "%model --list" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "first", [reply(429, b"", Retry_After="0"), reply(503, b"busy"), reply(409, b""), [Reset()], answer(Reset())], ids=str
+)
+def test_what_may_pass_is_asked_again_and_announced(first: object) -> None:
+    told: list[tuple[str, float]] = []
+    with scripted(first, whole("ok")) as gateway:
+        chunks = client_of(gateway).stream(HELLO, model="glm-5", on_retry=lambda why, seconds: told.append((why, seconds)))
+        assert "".join(chunk.text for chunk in chunks) == "ok"
+    assert len(gateway.asked) == 2
+    assert len(told) == 1
+
+
+def test_a_gateway_is_asked_three_times_at_most_and_after_a_timeout_of_its_own_twice() -> None:
+    for script, asked in ((reply(500, b"", Retry_After="0"), 3), (reply(504, b"<html>", "text/html", Retry_After="0"), 2)):
+        with scripted(script) as gateway, pytest.raises(e.MixRouteError):
+            client_of(gateway).chat(HELLO, model="glm-5")
+        assert len(gateway.asked) == asked
+
+
+@pytest.mark.parametrize("end", [[Reset()], [], [event(refusal("late"))]], ids=["reset", "end", "error event"])
+def test_nothing_is_asked_again_after_the_first_word(end: list[object]) -> None:
+    with scripted(answer(delta("par"), *end), whole("again")) as gateway:
+        text = ""
+        with pytest.raises(e.MixRouteError):
+            for chunk in client_of(gateway).stream(HELLO, model="glm-5"):
+                text += chunk.text
+    assert text == "par"
+    assert len(gateway.asked) == 1
+
+
+def test_broken_events_fail_at_the_end_and_lose_no_later_text() -> None:
+    text = ""
+    with scripted(answer(delta("a"), event(b"{broken"), delta("b"), STOP, DONE)) as gateway, pytest.raises(e.StreamError, match="1 piece"):
+        for chunk in client_of(gateway).stream(HELLO, model="glm-5"):
+            text += chunk.text
+    assert text == "ab"
+
+
+def test_silence_ends_in_a_timeout_that_names_the_seconds() -> None:
+    with scripted(answer(delta("a"), Pause(30))) as gateway, pytest.raises(e.APITimeoutError, match=r"sent nothing for 0\.3 s"):
+        client_of(gateway, timeout=0.3).chat(HELLO, model="glm-5")
+    with scripted([Pause(30)]) as gateway, pytest.raises(e.APITimeoutError, match=r"sent nothing for 0\.3 s"):
+        client_of(gateway, timeout=0.3).chat(HELLO, model="glm-5")
+
+
+def test_an_event_without_end_is_given_up() -> None:
+    with scripted(answer(*[b"data: " + b"x" * 2**20] * 20)) as gateway, pytest.raises(e.StreamError, match="16 MiB"):
+        client_of(gateway).chat(HELLO, model="glm-5")
+
+
+def test_an_event_of_a_megabyte_is_read() -> None:
+    with scripted(answer(delta("x" * 2**20), STOP)) as gateway:
+        assert len(client_of(gateway).chat(HELLO, model="glm-5").text) == 2**20
+
+
+def test_closing_the_stream_closes_the_connection() -> None:
+    with scripted(answer(delta("a"), Pause(30))) as gateway:
+        chunks = client_of(gateway).stream(HELLO, model="glm-5")
+        assert any(chunk.text for chunk in chunks)
+        chunks.close()
+        assert gateway.closed_by_client.wait(10)
+
+
+def test_unreachable_gateways_are_named() -> None:
+    with pytest.raises(e.APIConnectionError, match=r"127\.0\.0\.1:9 cannot be reached"):
+        Client("http://127.0.0.1:9/v1", KEY, retries=0).chat(HELLO, model="glm-5")
+    with pytest.raises(e.APIConnectionError, match="Name or service not known|cannot be reached"):
+        Client("https://no-such-host.invalid", KEY, retries=0).chat(HELLO, model="glm-5")
+
+
+def test_a_plain_server_is_no_tls_server() -> None:
+    with scripted(b"hello\r\n\r\n") as gateway, pytest.raises(e.APIConnectionError, match="No safe connection"):
+        Client(gateway.base_url.replace("http:", "https:"), KEY, retries=0).chat(HELLO, model="glm-5")
+
+
+def test_a_dead_proxy_is_named() -> None:
+    code = (
+        "from mixroute_magic import Client, MixRouteError\n"
+        "try: Client('https://gateway.example', 'sk-test', retries=0).models()\n"
+        "except MixRouteError as error: print(error)\n"
+    )
+    told = subprocess.run([sys.executable, "-c", code], env={"HTTPS_PROXY": "http://127.0.0.1:9"}, capture_output=True, text=True, check=True)
+    assert told.stdout.startswith("The proxy does not lead to gateway.example")
+
+
+def test_models_are_listed_once_and_sorted() -> None:
+    with scripted(reply(200, {"success": True, "data": [{"id": "b"}, {"id": "a", "owned_by": "x"}, {"id": "b"}]})) as gateway:
+        assert [(model.id, model.owned_by) for model in client_of(gateway).models()] == [("a", "x"), ("b", "")]
+    with scripted(reply(200, {"data": None})) as gateway:
+        assert client_of(gateway).models() == []
+    with scripted(reply(200, {"success": False, "message": "get user group failed"})) as gateway, pytest.raises(e.StreamError, match="group"):
+        client_of(gateway).models()
+
+
+def test_the_key_is_in_no_error_and_no_representation() -> None:
+    with scripted(reply(400, refusal(f"your key {KEY}, sk-abcdefgh12345678, is bad"))) as gateway:
+        client = client_of(gateway)
+        with pytest.raises(e.BadRequestError) as caught:
+            client.chat(HELLO, model="glm-5")
+    assert "your key sk-…, sk-…, is bad" in str(caught.value)
+    assert KEY not in repr(client) + repr(Credentials({"MIXROUTE_API_KEY": KEY}))
+
+
+def test_without_a_key_nothing_is_sent_but_to_this_machine() -> None:
+    with pytest.raises(e.AuthenticationError, match="no API key yet") as caught:
+        Client("https://gateway.example", lambda: None).models()
+    assert all(way in caught.value.hint for way in ("MIXROUTE_API_KEY", "%mixroute login", "%mixroute demo"))
+    with scripted(whole("ok")) as gateway:
+        Client(gateway.base_url, lambda: None).chat(HELLO, model="glm-5")
+    assert "authorization" not in gateway.asked[0].headers
+
+
+@pytest.mark.parametrize(
+    ("pasted", "read"),
+    [
+        ("https://console.mixroute.io", "https://console.mixroute.io/v1"),
+        ("https://console.mixroute.io/v1/", "https://console.mixroute.io/v1"),
+        (" https://api.mixroute.ai/v1/chat/completions ", "https://api.mixroute.ai/v1"),
+        ("https://host/proxy/v1/models", "https://host/proxy/v1"),
+        ("https://host/v1beta/openai", "https://host/v1beta/openai"),
+        ("http://localhost:8000", "http://localhost:8000/v1"),
+        ("http://[::1]:8000/v1", "http://[::1]:8000/v1"),
+    ],
+)
+def test_any_form_of_the_address_is_understood(pasted: str, read: str) -> None:
+    assert read_base_url(pasted) == read
+
+
+@pytest.mark.parametrize("wrong", ["console.mixroute.io", "ftp://host/v1", "https://", ""])
+def test_what_is_no_address_is_refused(wrong: str) -> None:
+    with pytest.raises(e.BadRequestError, match="not a URL"):
+        read_base_url(wrong)
+
+
+def test_plain_http_to_another_machine_is_refused_unless_allowed() -> None:
+    with pytest.raises(e.BadRequestError, match="unencrypted"):
+        read_base_url("http://gateway.example/v1")
+    assert read_base_url("http://gateway.example", allow_http=True) == "http://gateway.example/v1"
+
+
+@pytest.mark.parametrize("pasted", ["sk-test", " sk-test\n", '"sk-test"', "Bearer sk-test", "'bearer  sk-test'"])
+def test_a_pasted_key_is_cleaned(pasted: str) -> None:
+    assert clean_key(pasted) == "sk-test"
+
+
+@pytest.mark.parametrize("pasted", ["sk-te st", "sk-tést", "sk-te\x00st"])
+def test_a_key_that_no_header_may_carry_is_refused(pasted: str) -> None:
+    with pytest.raises(e.AuthenticationError) as caught:
+        clean_key(pasted)
+    assert pasted not in "".join(caught.value.lines())
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"retry-after": "3"}, 3.0),
+        ({"retry-after-ms": "250", "retry-after": "3"}, 0.25),
+        ({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0.0),
+        ({"retry-after": "soon"}, None),
+        ({"retry-after": "-3"}, None),
+        ({}, None),
+    ],
+)
+def test_retry_after_is_read_in_all_its_forms(headers: dict[str, str], seconds: float | None) -> None:
+    assert retry_after(headers) == seconds
+
+
+def test_one_connection_serves_many_questions() -> None:
+    """A real HTTP/1.1 server that keeps connections: all questions come from the same port."""
+    from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+    ports: set[int] = set()
+
+    class Keeping(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            ports.add(self.client_address[1])
+            self.rfile.read(int(self.headers["content-length"]))
+            self.send_response(200)
+            self.send_header("Content-Type", "text/event-stream")
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            for piece in (delta("ok"), STOP, USAGE, DONE):
+                self.wfile.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
+            self.wfile.write(b"0\r\n\r\n")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Keeping)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    client = Client(f"http://127.0.0.1:{server.server_address[1]}", KEY)
+    try:
+        for _ in range(5):
+            assert client.chat(HELLO, model="glm-5").text == "ok"
+    finally:
+        client.close()
+        server.shutdown()
+        server.server_close()
+    assert len(ports) == 1
+
+
+def test_lone_surrogates_do_not_break_a_request() -> None:
+    with scripted(whole("ok")) as gateway:
+        client_of(gateway).chat([{"role": "user", "content": "a\ud800"}], model="glm-5")
+    assert json.loads(gateway.asked[0].raw_body)["messages"][0]["content"] == "a?"

@@ -1,0 +1,356 @@
+from __future__ import annotations
+
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+import threading
+from collections import Counter
+from contextlib import closing
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mixroute_magic.usage.ledger import Ledger
+from mixroute_magic.usage.report import TokenSum
+from mixroute_magic.wire import Reply, Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+ASKED: dict[str, Any] = {"model": "glm-5", "gateway": "console.mixroute.io", "thread": "main", "notebook": "a.ipynb"}
+REPLY = Reply(
+    text="a secret answer",
+    reasoning="a secret thought",
+    model="glm-5-0711",
+    finish_reason="stop",
+    usage=Usage(25, 100, None, 40, "reported"),
+    request_id="req-1",
+    seconds=1.5,
+    first_token_seconds=0.5,
+)
+
+# A kernel in miniature: prints a line when it is ready, and works when it is told to.
+OTHER_KERNEL = """
+import sys
+from mixroute_magic.usage.ledger import Ledger
+
+ledger = Ledger(None, session=sys.argv[1], warn=lambda text: print("warned:", text, flush=True))
+asked = {"model": "glm-5", "gateway": "localhost", "thread": "main", "notebook": None}
+"""
+
+
+class Recorder:
+    """A session's ledger, and the warnings that its person saw."""
+
+    def __init__(self, url: str | None, session: str = "here") -> None:
+        self.warnings: list[str] = []
+        self.ledger = Ledger(url, session=session, warn=self.warnings.append)
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "jupyter"))
+    return tmp_path / "jupyter"
+
+
+@pytest.fixture
+def path(data_dir: Path) -> Path:
+    return data_dir / "mixroute" / "ledger.sqlite"
+
+
+@pytest.fixture
+def recorder(path: Path) -> Iterator[Recorder]:
+    del path  # the default one, in this test's own Jupyter data directory
+    here = Recorder(None)
+    yield here
+    here.ledger.close()
+
+
+def rows(path: Path) -> list[dict[str, Any]]:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.row_factory = sqlite3.Row
+        return [dict(row) for row in connection.execute("SELECT * FROM requests ORDER BY started")]
+
+
+def kernel(session: str, work: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", OTHER_KERNEL + work, session],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def first_line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def test_a_request_is_a_row_from_its_start_and_complete_at_its_end(recorder: Recorder, path: Path) -> None:
+    before = datetime.now(UTC).replace(tzinfo=None)
+    entry = recorder.ledger.begin(**ASKED)
+    (row,) = rows(path)
+    assert row["id"] == entry
+    assert {name: row[name] for name in ASKED} == ASKED
+    assert (row["session"], row["status"], row["demo"], row["finished"]) == ("here", "unfinished", 0, None)
+
+    recorder.ledger.finish(entry, status="complete", reply=REPLY)
+    (row,) = rows(path)
+    assert {name: row[name] for name in ASKED} == ASKED
+    started, finished = (datetime.fromisoformat(row[name]) for name in ("started", "finished"))
+    assert before <= started <= finished <= datetime.now(UTC).replace(tzinfo=None)
+    told = {"status": "complete", "served_model": "glm-5-0711", "input_tokens": 25, "output_tokens": 100}
+    told |= {"reasoning_tokens": 40, "source": "reported", "seconds": 1.5, "first_token_seconds": 0.5}
+    told |= {"finish_reason": "stop", "request_id": "req-1", "error": None, "demo": 0}
+    assert {name: row[name] for name in told} == told
+    assert recorder.warnings == []
+
+
+def test_unknown_counts_stay_null(recorder: Recorder, path: Path) -> None:
+    recorder.ledger.finish(recorder.ledger.begin(**ASKED), status="failed", error="ServerError")
+    recorder.ledger.finish(recorder.ledger.begin(**ASKED), status="complete", reply=Reply("", "glm-5"))
+    failed, silent = rows(path)
+    assert (failed["status"], failed["error"]) == ("failed", "ServerError")
+    for row in failed, silent:
+        assert [value for name, value in row.items() if name.endswith("_tokens")] == [None] * 4
+        assert row["source"] is None
+
+
+def test_no_prompt_and_no_answer_is_stored(recorder: Recorder, path: Path) -> None:
+    recorder.ledger.finish(recorder.ledger.begin(**ASKED), status="complete", reply=REPLY)
+    recorder.ledger.close()
+    assert b"req-1" in path.read_bytes()
+    assert b"secret" not in path.read_bytes()
+
+
+def test_totals_are_by_model_of_this_session_with_the_demo_apart(recorder: Recorder) -> None:
+    ledger = recorder.ledger
+    ledger.finish(ledger.begin(**ASKED), status="complete", reply=REPLY)
+    ledger.finish(ledger.begin(**ASKED), status="complete", reply=REPLY)
+    ledger.finish(ledger.begin(**ASKED), status="interrupted")
+    ledger.finish(ledger.begin(**ASKED), status="complete", reply=Reply("", "glm-5", usage=Usage(7, 8), demo=True))
+    ledger.begin(**ASKED | {"model": "deepseek-r1"})
+    elsewhere = Recorder(None, session="elsewhere")
+    elsewhere.ledger.finish(elsewhere.ledger.begin(**ASKED), status="complete", reply=REPLY)
+    elsewhere.ledger.close()
+
+    deepseek, glm, demo = ledger.totals()
+    assert (deepseek.model, deepseek.requests, deepseek.statuses) == ("deepseek-r1", 1, Counter(unfinished=1))
+    assert (glm.model, glm.demo, glm.requests) == ("glm-5", False, 3)
+    assert glm.statuses == Counter(complete=2, interrupted=1)
+    assert (glm.input_tokens, glm.output_tokens) == (TokenSum(50, unknown=1), TokenSum(200, unknown=1))
+    assert (glm.cached_tokens, glm.reasoning_tokens) == (TokenSum(0, unknown=3), TokenSum(80, unknown=1))
+    assert (demo.model, demo.demo, demo.input_tokens) == ("glm-5", True, TokenSum(7))
+
+
+def test_a_session_without_requests_has_no_totals(recorder: Recorder) -> None:
+    assert recorder.ledger.totals() == []
+    assert recorder.warnings == []
+
+
+def test_nothing_heavy_is_imported_and_nothing_opened_before_the_first_use(path: Path) -> None:
+    work = "ledger.finish(None, status='failed'); ledger.close()\n"
+    work += "print([name for name in ('sqlalchemy', 'jupyter_core') if name in sys.modules])"
+    out, _ = kernel("idle", work).communicate()
+    assert out == "[]\n"
+    assert not path.exists()
+
+
+def test_the_file_is_private_and_keeps_a_write_ahead_log(recorder: Recorder, path: Path) -> None:
+    path.parent.mkdir(parents=True, mode=0o755)
+    recorder.ledger.begin(**ASKED)
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    for file in path, path.with_name("ledger.sqlite-wal"):
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_a_ledger_opens_what_an_earlier_kernel_wrote(recorder: Recorder, path: Path) -> None:
+    recorder.ledger.begin(**ASKED)
+    recorder.ledger.close()
+    recorder.ledger.begin(**ASKED)
+    later = Recorder(None, session="later")
+    later.ledger.begin(**ASKED)
+    later.ledger.close()
+    assert [row["session"] for row in rows(path)] == ["here", "here", "later"]
+    assert recorder.warnings == later.warnings == []
+
+
+def test_any_database_url_is_taken_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "shared.sqlite"
+    here = Recorder(f"sqlite:///{path}")
+    here.ledger.begin(**ASKED)
+    assert len(rows(path)) == 1
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+    here.ledger.close()
+
+
+@pytest.mark.parametrize("url", [None, "sqlite://"])
+def test_threads_share_a_ledger(data_dir: Path, url: str | None) -> None:
+    del data_dir
+    here = Recorder(url)
+
+    def ask() -> None:
+        for _ in range(10):
+            here.ledger.finish(here.ledger.begin(**ASKED), status="complete", reply=REPLY)
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    (totals,) = here.ledger.totals()
+    assert (totals.statuses, totals.input_tokens) == (Counter(complete=40), TokenSum(1000))
+    assert here.warnings == []
+    here.ledger.close()
+
+
+def test_kernels_that_start_at_once_write_to_one_new_file(path: Path) -> None:
+    work = """
+print("ready", flush=True)
+sys.stdin.readline()
+for _ in range(25):
+    ledger.finish(ledger.begin(**asked), status="complete")
+ledger.close()
+"""
+    kernels = [kernel(f"kernel {number}", work) for number in range(3)]
+    assert [first_line(process) for process in kernels] == ["ready"] * 3
+    for process in kernels:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    assert [process.communicate()[0] for process in kernels] == [""] * 3
+    assert Counter(row["session"] for row in rows(path)) == {f"kernel {number}": 25 for number in range(3)}
+    assert {row["status"] for row in rows(path)} == {"complete"}
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT version FROM mixroute_schema").fetchall() == [(1,)]
+
+
+def test_a_killed_kernel_leaves_an_unfinished_row(path: Path) -> None:
+    process = kernel("killed", "print(ledger.begin(**asked), flush=True)\nsys.stdin.readline()")
+    entry = first_line(process)
+    process.kill()
+    process.communicate()
+    (row,) = rows(path)
+    assert (row["id"], row["status"], row["finished"]) == (entry, "unfinished", None)
+
+
+@pytest.mark.parametrize("opened", [False, True])
+def test_a_locked_ledger_warns_once_and_records_again_when_it_is_free(
+    recorder: Recorder, path: Path, *, opened: bool
+) -> None:
+    ledger = recorder.ledger
+    ledger.finish(ledger.begin(**ASKED), status="complete")
+    if not opened:
+        ledger.close()
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        assert ledger.begin(**ASKED) is None
+        assert ledger.begin(**ASKED) is None
+    (warning,) = recorder.warnings
+    assert f"{path} cannot be used (database is locked): answers are not affected" in warning
+
+    entry = ledger.begin(**ASKED)
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        ledger.finish(entry, status="complete")
+    assert [row["status"] for row in rows(path)] == ["complete", "unfinished"]
+    assert len(recorder.warnings) == 1
+
+
+def test_a_corrupt_ledger_warns_and_a_new_one_is_made_where_it_was_moved_away(recorder: Recorder, path: Path) -> None:
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"this was a database once " * 100)
+    assert recorder.ledger.begin(**ASKED) is None
+    assert recorder.ledger.totals() == []
+    (warning,) = recorder.warnings
+    assert "(file is not a database)" in warning
+    path.rename(path.with_suffix(".damaged"))
+    assert recorder.ledger.begin(**ASKED) == rows(path)[0]["id"]
+
+
+def test_a_ledger_damaged_while_in_use_warns(recorder: Recorder, path: Path) -> None:
+    entry = recorder.ledger.begin(**ASKED)
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("DROP TABLE requests")
+    recorder.ledger.finish(entry, status="complete", reply=REPLY)
+    (warning,) = recorder.warnings
+    assert "(no such table: requests)" in warning
+
+
+def test_a_directory_that_cannot_be_made_warns(recorder: Recorder, data_dir: Path) -> None:
+    data_dir.write_text("a file, not a directory")
+    assert recorder.ledger.begin(**ASKED) is None
+    (warning,) = recorder.warnings
+    assert "Not a directory" in warning
+
+
+def test_a_read_only_ledger_warns_and_can_still_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "shared.sqlite"
+    here = Recorder(f"sqlite:///{path}")
+    here.ledger.begin(**ASKED)
+    here.ledger.close()
+    reader = Recorder(f"sqlite:///file:{path}?mode=ro&uri=true")
+    assert reader.ledger.begin(**ASKED) is None
+    (warning,) = reader.warnings
+    assert "(attempt to write a readonly database)" in warning
+    assert [totals.requests for totals in reader.ledger.totals()] == [1]
+    reader.ledger.close()
+
+
+def test_a_full_disk_warns(path: Path) -> None:
+    work = """
+ledger.begin(**asked)
+import resource
+limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+print(ledger.begin(**asked), flush=True)
+resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+"""
+    out, _ = kernel("full", work).communicate()
+    assert out.startswith("warned: The token ledger")
+    assert out.endswith("\nNone\n")
+    assert len(rows(path)) == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("", "ArgumentError"),
+        ("sk-test", "ArgumentError"),
+        ("nosuchdatabase://ada:sk-test@localhost/usage", "NoSuchModuleError"),
+        ("postgresql://ada:sk-test@wor:sk-test@localhost/usage", "ValueError"),
+        ("mssql+pymssql://ada:sk-test@localhost/usage", "No module named 'pymssql'"),
+    ],
+)
+def test_a_url_that_cannot_be_used_warns_without_showing_its_password(url: str, reason: str) -> None:
+    here = Recorder(url)
+    assert here.ledger.begin(**ASKED) is None
+    assert here.ledger.totals() == []
+    (warning,) = here.warnings
+    assert f"The token ledger cannot be used ({reason}): answers are not affected" in warning
+    assert "sk-test" not in warning
+
+
+def test_an_interrupt_is_not_swallowed_and_leaves_the_ledger_usable(recorder: Recorder, path: Path) -> None:
+    recorder.ledger.begin(**ASKED)
+    work = """
+try:
+    print("asking", flush=True)
+    ledger.begin(**asked)
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+sys.stdin.readline()
+print("recorded" if ledger.begin(**asked) else "lost")
+"""
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        process = kernel("interrupted", work)
+        assert first_line(process) == "asking"
+        process.send_signal(signal.SIGINT)
+        assert first_line(process) == "interrupted"
+    assert process.communicate("go\n")[0] == "recorded\n"

@@ -35,13 +35,13 @@ def __dir__() -> list[str]:
 
 def load_ipython_extension(shell: Any) -> None:
     """Register the magics; IPython calls this for ``%load_ext mixroute_magic``."""
-    from mixroute_magic.magics import load  # noqa: PLC0415 - IPython is there only when it calls
+    from mixroute_magic.magics import load
 
     load(shell)
 
 
 def unload_ipython_extension(shell: Any) -> None:
     """Remove the magics; IPython calls this for ``%unload_ext mixroute_magic``."""
-    from mixroute_magic.magics import unload  # noqa: PLC0415
+    from mixroute_magic.magics import unload
 
     unload(shell)

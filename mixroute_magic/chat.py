@@ -84,7 +84,9 @@ class Plan:
         return Message("user", self.prompt)
 
 
-def ask(plan: Plan, *, client: Client, conversation: Conversation, ledger: Ledger, view: ReplyView, notebook: str | None) -> Reply:
+def ask(
+    plan: Plan, *, client: Client, conversation: Conversation, ledger: Ledger, view: ReplyView, notebook: str | None
+) -> Reply:
     """Send one turn, show its answer as it comes, and leave a record of it, whatever happens.
 
     Raises

@@ -64,7 +64,12 @@ def thread(session: Session, options: ThreadOptions) -> Table:
     if options.listing:
         counts = {notebook.thread: 0} | conversation.threads()
         rows = [[name, str(count), "in use" if name == notebook.thread else ""] for name, count in counts.items()]
-        return Table(caption="The conversations of this notebook.", header=["thread", "turns", ""], rows=rows, numbers=frozenset({1}))
+        return Table(
+            caption="The conversations of this notebook.",
+            header=["thread", "turns", ""],
+            rows=rows,
+            numbers=frozenset({1}),
+        )
     name = options.name or notebook.thread
     if options.clear:
         forgotten = conversation.clear(name)
@@ -76,7 +81,7 @@ def thread(session: Session, options: ThreadOptions) -> Table:
 
 def usage(session: Session) -> UsageReport:
     """Return the tokens of this session, by model."""
-    from mixroute_magic.usage.report import UsageReport  # noqa: PLC0415 - at first use
+    from mixroute_magic.usage.report import UsageReport
 
     return UsageReport(session.ledger.totals())
 
@@ -147,17 +152,20 @@ def _refuse_key(plan: Plan, key: str | None) -> None:
     """Never send the key in a message, wherever it came from."""
     texts = [message.content for message in plan.request().messages]
     if key and any(key in text for text in texts):
-        raise TemplateError("The message contains your API key; nothing was sent.", "Take it out, then run the cell again.")
+        raise TemplateError(
+            "The message contains your API key; nothing was sent.", "Take it out, then run the cell again."
+        )
 
 
 def _preview(plan: Plan) -> Preview:
-    from mixroute_magic.display.preview import Preview  # noqa: PLC0415 - at first use
-    from mixroute_magic.usage.estimate import estimate_tokens  # noqa: PLC0415 - at first use
+    from mixroute_magic.display.preview import Preview
+    from mixroute_magic.usage.estimate import estimate_tokens
 
     request = plan.request()
+    messages, earlier = _count(len(request.messages), "message"), _count(len(plan.above), "earlier turn")
     sentence = (
-        f"Nothing was sent. It would be {_count(len(request.messages), 'message')} ({_count(len(plan.above), 'earlier turn')}) "
-        f"to {request.model} at {plan.gateway}, about {estimate_tokens(request.messages):,} tokens."
+        f"Nothing was sent. It would be {messages} ({earlier}) to {request.model} at {plan.gateway}, "
+        f"about {estimate_tokens(request.messages):,} tokens."
     )
     return Preview(sentence, request)
 
@@ -168,7 +176,11 @@ def _models(session: Session, pattern: str) -> Table:
     found = [entry for entry in offered if fnmatch(entry.id.lower(), f"*{pattern.lower()}*")]
     if not found:
         return Table(caption=f"None of the {len(offered)} models at {client.host} matches {pattern!r}.")
-    caption = f"{len(found)} of {len(offered)} models at {client.host}" if pattern else f"{_count(len(found), 'model')} at {client.host}"
+    caption = (
+        f"{len(found)} of {len(offered)} models at {client.host}"
+        if pattern
+        else f"{_count(len(found), 'model')} at {client.host}"
+    )
     return Table(caption=f"{caption}.", header=["model", "from"], rows=[[entry.id, entry.owned_by] for entry in found])
 
 
@@ -194,7 +206,9 @@ def _thread_table(name: str, above: Sequence[Turn], system: str | None, notes: l
                 shown = "unknown" if tokens is None else f"{tokens:,}"
                 rows.append([str(number), message.role, _first_words(message.content), turn.model, shown])
     if not rows:
-        return Table(caption=f"Thread {name}: nothing stands above this cell. The next question starts afresh.", notes=notes)
+        return Table(
+            caption=f"Thread {name}: nothing stands above this cell. The next question starts afresh.", notes=notes
+        )
     return Table(
         caption=f"Thread {name}: what a chat cell here sends before its own words.",
         header=["turn", "role", "first words", "model", "tokens"],

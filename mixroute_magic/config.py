@@ -34,7 +34,7 @@ class MixRoute(Configurable):
     retries = Any(2, help="How often a request is tried again before its first word.").tag(config=True)
     allow_http = Bool(False, help="Allow http:// to other machines: the key then travels unencrypted.").tag(config=True)
     ledger_url = Unicode(
-        help="SQLAlchemy URL of the usage ledger. Default: MIXROUTE_LEDGER_URL, else a file in Jupyter's data directory."
+        help="SQLAlchemy URL of the usage ledger. Default: MIXROUTE_LEDGER_URL, else a file in Jupyter's data folder."
     ).tag(config=True)
 
     @default("base_url")
@@ -67,4 +67,6 @@ class MixRoute(Configurable):
         if least <= number <= most and number != float("inf"):
             return number
         span = f"from {least:g} to {most:g}" if most != float("inf") else f"of at least {least:g}"
-        raise SettingError(f"MixRoute.{name} is {value!r}, not a number {span}.", f"Set it: %config MixRoute.{name} = …")
+        raise SettingError(
+            f"MixRoute.{name} is {value!r}, not a number {span}.", f"Set it: %config MixRoute.{name} = …"
+        )

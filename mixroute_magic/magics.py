@@ -10,6 +10,7 @@ from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class
 from IPython.display import display
 
 from mixroute_magic import options
+from mixroute_magic.config import MixRoute
 from mixroute_magic.questions import keep_questions
 
 if TYPE_CHECKING:
@@ -41,15 +42,22 @@ def _read(parse: Callable[[str], Any], text: str) -> Any:
 class MixRouteMagics(Magics):
     """``%%chat``, ``%chat``, ``%model``, ``%thread``, ``%usage`` and ``%mixroute``."""
 
-    def __init__(self, shell: InteractiveShell, session: Session) -> None:
-        super().__init__(shell)
-        self.session = session
+    @property
+    def session(self) -> Session:
+        """The session of this shell, made when the first magic is used: `%load_ext` costs next to nothing."""
+        from mixroute_magic.session import Session
+
+        meta = self.shell.meta
+        if "mixroute_session" not in meta:
+            meta["mixroute_session"] = Session(self.shell, meta["mixroute_config"])
+        session: Session = meta["mixroute_session"]
+        return session
 
     @no_var_expand
     @line_cell_magic
     @_documented
     def chat(self, line: str, cell: str | None = None) -> None:
-        from mixroute_magic import commands  # noqa: PLC0415 - nothing but the magics' names at %load_ext
+        from mixroute_magic import commands
 
         if cell is None:
             given, question = _read(options.parse_chat_line, line)
@@ -65,7 +73,7 @@ class MixRouteMagics(Magics):
     @line_cell_magic
     @_documented
     def model(self, line: str, cell: str | None = None) -> None:
-        from mixroute_magic import commands  # noqa: PLC0415
+        from mixroute_magic import commands
 
         given = _read(options.parse_model, line)
         if cell is not None:
@@ -76,7 +84,7 @@ class MixRouteMagics(Magics):
     @line_magic
     @_documented
     def thread(self, line: str) -> None:
-        from mixroute_magic import commands  # noqa: PLC0415
+        from mixroute_magic import commands
 
         display(commands.thread(self.session, _read(options.parse_thread, line)))
 
@@ -84,7 +92,7 @@ class MixRouteMagics(Magics):
     @line_magic
     @_documented
     def usage(self, line: str) -> UsageReport:
-        from mixroute_magic import commands  # noqa: PLC0415
+        from mixroute_magic import commands
 
         _read(options.parse_usage, line)
         return commands.usage(self.session)
@@ -93,27 +101,27 @@ class MixRouteMagics(Magics):
     @line_magic
     @_documented
     def mixroute(self, line: str) -> None:
-        from mixroute_magic import commands  # noqa: PLC0415
+        from mixroute_magic import commands
 
         display(commands.setup(self.session, _read(options.parse_setup, line)))
 
 
 def load(shell: InteractiveShell) -> None:
-    """Register the magics, their settings and the rule that keeps questions questions."""
-    from mixroute_magic.session import Session  # noqa: PLC0415
+    """Register the magics, their settings and the rule that keeps questions questions.
 
+    Settings and session stay in the shell when the magics are unloaded, so that `%reload_ext` finds them again.
+    """
     if _registered(shell) is not None:
         return
-    if not isinstance(shell.meta.get("mixroute"), Session):
-        shell.meta["mixroute"] = Session(shell)
-    session = shell.meta["mixroute"]
-    shell.register_magics(MixRouteMagics(shell, session))
-    shell.configurables.append(session.config)
+    if "mixroute_config" not in shell.meta:
+        shell.meta["mixroute_config"] = MixRoute(parent=shell)
+    shell.register_magics(MixRouteMagics)
+    shell.configurables.append(shell.meta["mixroute_config"])
     shell.input_transformers_cleanup.append(keep_questions)
 
 
 def unload(shell: InteractiveShell) -> None:
-    """Remove all that `load` registered; the session stays where ``%reload_ext`` finds it again."""
+    """Remove all that `load` registered."""
     magics = _registered(shell)
     if magics is None:
         return
@@ -123,9 +131,10 @@ def unload(shell: InteractiveShell) -> None:
             manager.magics[kind].pop(name, None)
     del manager.registry[type(magics).__name__]
     shell.configurables.remove(magics)
-    shell.configurables.remove(magics.session.config)
+    shell.configurables.remove(shell.meta["mixroute_config"])
     shell.input_transformers_cleanup.remove(keep_questions)
-    magics.session.close()
+    if "mixroute_session" in shell.meta:
+        magics.session.close()
 
 
 def _registered(shell: InteractiveShell) -> MixRouteMagics | None:

@@ -6,12 +6,17 @@ parser and the help that ``%chat?`` shows are made from that.
 
 from __future__ import annotations
 
+import json
+import keyword
 import re
-from collections.abc import Callable, Iterable, Mapping
+import unicodedata
 from contextlib import suppress
 from dataclasses import MISSING, Field, dataclass, field, fields
 from textwrap import indent
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
 
 __all__ = [
     "ChatOptions",
@@ -59,8 +64,6 @@ def _model_name(word: str) -> str:
 
 
 def _param(word: str) -> tuple[str, Any]:
-    import json
-
     key, equals, value = word.partition("=")
     if not (key and equals):
         raise ValueError("write KEY=VALUE, as in top_p=0.9")
@@ -73,20 +76,15 @@ def _param(word: str) -> tuple[str, Any]:
 
 
 def _thread_name(word: str) -> str:
-    from unicodedata import category, normalize
-
-    name = normalize("NFC", word)
-    if not name or name.startswith("-") or any(c not in "-_." and category(c)[0] not in "LMN" for c in name):
+    name = unicodedata.normalize("NFC", word)
+    if not re.match(r"[^-]", name) or any(c not in "-_." and unicodedata.category(c)[0] not in "LMN" for c in name):
         raise ValueError("a thread's name is made of letters, digits, - _ and .")
     return name
 
 
 def _variable(word: str) -> str:
-    from keyword import iskeyword
-    from unicodedata import normalize
-
-    name = normalize("NFKC", word)  # as Python reads identifiers
-    if not name.isidentifier() or iskeyword(name):
+    name = unicodedata.normalize("NFKC", word)  # as Python reads identifiers
+    if not name.isidentifier() or keyword.iskeyword(name):
         raise ValueError("the name of a Python variable is needed")
     return name
 
@@ -105,37 +103,34 @@ def _option(*flags: str, about: str, value: str = "", read: Callable[[str], Any]
     return field(**kept, metadata=metadata)
 
 
-# What each magic takes.
+# What each magic takes. Nobody compares options, and writing __eq__ would cost a fifth of this module's import.
 
 
-@dataclass(frozen=True)
 class _Options:
+    """One magic: what it does, how it is written, two examples. Its options are the fields of its subclasses."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
     magic: ClassVar[str]
     about: ClassVar[str]
     usage: ClassVar[tuple[str, ...]]
     examples: ClassVar[tuple[str, ...]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _RequestOptions(_Options):
+    """What every request can be given."""
+
     system: str | None = _option("-s", "--system", value="TEXT", about="system prompt")
     temperature: float | None = _option(
-        "-t", "--temperature", value="X", read=_temperature, about="0 to 2: from steady to surprising"
+        "-t", "--temperature", value="X", read=_temperature, about="from 0 (steady) to 2 (surprising)"
     )
-    max_tokens: int | None = _option(
-        "--max-tokens", value="N", read=_token_count, about="the most tokens that the answer may have"
-    )
+    max_tokens: int | None = _option("--max-tokens", value="N", read=_token_count, about="longest answer, in tokens")
     params: Mapping[str, Any] = _option(
-        "-p",
-        "--param",
-        value="KEY=VALUE",
-        read=_param,
-        default=dict,
-        about="any other request field, VALUE as JSON or else as text; repeatable",
+        "-p", "--param", value="KEY=VALUE", read=_param, default=dict, about="any other request field; repeatable"
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ChatOptions(_RequestOptions):
     """Options of ``%%chat`` and ``%chat``; they hold for one message."""
 
@@ -145,15 +140,13 @@ class ChatOptions(_RequestOptions):
     examples = ("%chat -t 0 what's a monad?", '%%chat -m gpt-4o -s "Answer in one sentence."\nWhat is {{ df.shape }}?')
 
     model: str | None = _option("-m", "--model", value="NAME", read=_model_name, about="this message's model")
-    thread: str | None = _option(
-        "--thread", value="NAME", read=_thread_name, about="use another conversation of this notebook"
-    )
+    thread: str | None = _option("--thread", value="NAME", read=_thread_name, about="use another conversation")
     fresh: bool = _option("--fresh", default=False, about="send without the earlier turns")
     output: str | None = _option("-o", "--output", value="NAME", read=_variable, about="put the reply in a variable")
     dry_run: bool = _option("--dry-run", default=False, about="send nothing: show what would be sent")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ModelOptions(_RequestOptions):
     """Options of ``%model`` and ``%%model``; ``listing`` is a pattern, empty for all models."""
 
@@ -167,7 +160,7 @@ class ModelOptions(_RequestOptions):
     reset: bool = _option("--reset", default=False, about="back to the defaults")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ThreadOptions(_Options):
     """Options of ``%thread``."""
 
@@ -181,7 +174,7 @@ class ThreadOptions(_Options):
     listing: bool = _option("--list", default=False, about="list the conversations")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class UsageOptions(_Options):
     """Options of ``%usage``: none."""
 
@@ -191,7 +184,7 @@ class UsageOptions(_Options):
     examples = ("%usage", "report = %usage")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SetupOptions(_Options):
     """Options of ``%mixroute``; ``action`` is ``status``, ``login``, ``logout`` or ``demo``."""
 
@@ -201,10 +194,7 @@ class SetupOptions(_Options):
     examples = ("%mixroute login", "%mixroute demo")
 
     action: str = _option(
-        value="ACTION",
-        read=_action,
-        default="status",
-        about="show what is set, store a key, forget it, or start the offline demo gateway",
+        value="ACTION", read=_action, default="status", about="show what is set, store or forget a key, go offline"
     )
 
 
@@ -212,16 +202,15 @@ class SetupOptions(_Options):
 
 Taken = TypeVar("Taken", bound=_Options)
 
+# Patterns stay text until a line is read: compiling them would make loading a third dearer.
+
 # A number may be a value or a question: only a letter or a second dash makes a flag.
-_FLAG = re.compile(r"-[-A-Za-z]")
+_FLAG = r"-[-A-Za-z]"
 
 # Also glued to a short option, so that no error message repeats it.
-_KEY = re.compile(r"(?<![A-Za-z0-9])(?:-[A-Za-z])?sk-[A-Za-z0-9_-]{16,}")
+_KEY = r"(?<![A-Za-z0-9])(?:-[A-Za-z])?sk-[A-Za-z0-9_-]{16,}"
 
-_PIECE = re.compile(
-    r"""'(?P<single>[^']*)' | "(?P<double>(?:\\.|[^"\\])*)" | \\(?P<escaped>.) | (?P<plain>[^\s'"\\]+|\\\Z)""",
-    re.VERBOSE | re.DOTALL,
-)
+_PIECE = r"""'(?P<single>[^']*)'|"(?P<double>(?:\\.|[^"\\])*)"|\\(?P<escaped>.)|(?P<plain>[^\s'"\\]+|\\\Z)"""
 
 
 def parse_chat_line(line: str) -> tuple[ChatOptions, str]:
@@ -267,7 +256,7 @@ def refuse_empty(question: str) -> None:
 
 def refuse_key(text: str) -> None:
     """Raise `OptionError`, without repeating it, when a text holds an API key."""
-    if _KEY.search(text):
+    if re.search(_KEY, text):
         raise OptionError("this holds an API key, which the notebook would keep: delete it and use %mixroute login")
 
 
@@ -286,7 +275,7 @@ def _read(kind: type[Taken], line: str) -> tuple[Taken, str]:
     values: dict[str, Any] = {}
     rest = line.lstrip()
     while rest:
-        if _FLAG.match(rest):
+        if re.match(_FLAG, rest):
             word, rest = _first_word(rest)
             if word == "--":
                 break
@@ -306,15 +295,15 @@ def _read(kind: type[Taken], line: str) -> tuple[Taken, str]:
 
 def _first_word(line: str) -> tuple[str, str]:
     """Split off the first word, unquoted as a POSIX shell does."""
-    word, at = "", 0
-    while at < len(line) and not line[at].isspace():
-        piece = _PIECE.match(line, at)
+    word = ""
+    while line and not line[0].isspace():
+        piece = re.match(_PIECE, line, re.DOTALL)
         if not piece:
-            raise OptionError(f"the quote {line[at]} is not closed: close it, or write \\{line[at]} for the character")
+            raise OptionError(f"the quote {line[0]} is not closed: close it, or write \\{line[0]} for the character")
         text = piece[str(piece.lastgroup)]
         word += re.sub(r'\\([\\"$`])', r"\1", text) if piece.lastgroup == "double" else text
-        at = piece.end()
-    return word, line[at:].lstrip()
+        line = line[piece.end() :]
+    return word, line.lstrip()
 
 
 def _value(option: Field[Any], word: str, rest: str) -> tuple[str, str]:
@@ -330,7 +319,7 @@ def _value(option: Field[Any], word: str, rest: str) -> tuple[str, str]:
         return flag, rest
     if equals:
         return value, rest
-    if rest and not _FLAG.match(rest):
+    if rest and not re.match(_FLAG, rest):
         return _first_word(rest)
     if wanted.startswith("["):
         return "", rest

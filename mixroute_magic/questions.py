@@ -10,26 +10,22 @@ import re
 
 __all__ = ["keep_questions"]
 
-# How a line of IPython's own begins, as a pattern: perhaps indented, perhaps assigned to something.
+# Patterns stay text until a cell may hold a question: loading the extension should not pay for compiling them.
+
+# How a line of IPython's own begins: perhaps indented, perhaps assigned to something.
 _LEAD = r"""(?P<lead> [ \t]* (?: (?: "[^"\n]*" | '[^'\n]*' | [^\n=%"'\#] )+ =[ \t]* )? )"""
 
-_QUESTION = re.compile(
-    _LEAD + r"%chat[ ] (?P<words> (?:[^\n]*\\\n)* [^\n]* \? ) [^\S\n]* (?=\n|\Z)",
-    re.VERBOSE,
-)
+_QUESTION = _LEAD + r"%chat[ ] (?P<words> (?:[^\n]*\\\n)* [^\n]* \? ) [^\S\n]* (?=\n|\Z)"
 
 # Any other line of IPython's: its quotes and brackets are not Python's.
-_ESCAPED = re.compile(_LEAD + r"[%!?,;/] (?:[^\n]*\\\n)* [^\n]*", re.VERBOSE)
+_ESCAPED = _LEAD + r"[%!?,;/] (?:[^\n]*\\\n)* [^\n]*"
 
 # What decides whether a new line starts a statement. A triple-quoted string may be open at the cell's end.
-_PYTHON = re.compile(
-    r'''
-    (?P<text> """(?:\\.|[^\\])*?(?:"""|\Z) | \'\'\'(?:\\.|[^\\])*?(?:\'\'\'|\Z)
+_PYTHON = r"""
+    (?P<text> \"{3}(?:\\.|[^\\])*?(?:\"{3}|\Z) | '{3}(?:\\.|[^\\])*?(?:'{3}|\Z)
             | "(?:\\.|[^"\\\n])*" | '(?:\\.|[^'\\\n])*' | \#[^\n]* | \\\n )
     | (?P<open> [(\[{] ) | (?P<close> [)\]}] ) | (?P<newline> \n )
-    ''',
-    re.VERBOSE | re.DOTALL,
-)
+"""
 
 
 def keep_questions(lines: list[str]) -> list[str]:
@@ -41,10 +37,11 @@ def keep_questions(lines: list[str]) -> list[str]:
     cell = "".join(lines)
     if cell.startswith("%%") or "%chat " not in cell or "?" not in cell:
         return lines
+    question_at = re.compile(_QUESTION, re.VERBOSE).match
     kept = []
     start = 0
     while start < len(cell):
-        if question := _QUESTION.match(cell, start):
+        if question := question_at(cell, start):
             kept.append(question["lead"] + _call(question["words"]))
             start = question.end()
         end = _end_of_statement(cell, start)
@@ -65,10 +62,10 @@ def _end_of_statement(cell: str, start: int) -> int:
 
     Python's own tokenizer is no help: what it makes of a line that is not Python differs from version to version.
     """
-    if escaped := _ESCAPED.match(cell, start):
+    if escaped := re.compile(_ESCAPED, re.VERBOSE).match(cell, start):
         start = escaped.end()
     depth = 0
-    for piece in _PYTHON.finditer(cell, start):
+    for piece in re.compile(_PYTHON, re.VERBOSE | re.DOTALL).finditer(cell, start):
         if piece.lastgroup == "open":
             depth += 1
         elif piece.lastgroup == "close":

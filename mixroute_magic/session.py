@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from mixroute_magic.config import MixRoute
 from mixroute_magic.conversation.model import Conversation, Turn
 from mixroute_magic.conversation.notebook import SavedNotebook, current_run, notebook_path
 from mixroute_magic.gateway.credentials import Credentials
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 
     from IPython.core.interactiveshell import InteractiveShell
 
+    from mixroute_magic.config import MixRoute
     from mixroute_magic.conversation.model import Run
     from mixroute_magic.conversation.notebook import SavedCell
     from mixroute_magic.demo.server import DemoGateway
@@ -67,10 +67,10 @@ class Notebook:
 class Session:
     """All that the magics of one shell share; its life is the kernel's."""
 
-    def __init__(self, shell: InteractiveShell) -> None:
+    def __init__(self, shell: InteractiveShell, config: MixRoute) -> None:
         self.id = uuid.uuid4().hex
         self.shell = shell
-        self.config = MixRoute(parent=shell)
+        self.config = config
         self.credentials = Credentials()
         self._notebooks: dict[Path | None, Notebook] = {}
         self._client: Client | None = None
@@ -81,7 +81,7 @@ class Session:
     @cached_property
     def ledger(self) -> Ledger:
         """Where the tokens of this kernel are recorded."""
-        from mixroute_magic.usage.ledger import Ledger  # noqa: PLC0415 - at first use
+        from mixroute_magic.usage.ledger import Ledger
 
         return Ledger(self.config.ledger_url or None, session=self.id, warn=warn)
 
@@ -98,7 +98,7 @@ class Session:
 
     def client(self) -> Client:
         """Return the client for the gateway as it is configured now."""
-        from mixroute_magic.gateway.client import Client  # noqa: PLC0415 - at first use
+        from mixroute_magic.gateway.client import Client
 
         demo = self.demo_base_url()
         config = self.config
@@ -114,7 +114,7 @@ class Session:
 
     def view(self, model: str) -> ReplyView:
         """Open the view in which this front end can watch an answer."""
-        from mixroute_magic.display.views import open_view  # noqa: PLC0415 - at first use
+        from mixroute_magic.display.views import open_view
 
         return open_view(self.shell, model)
 
@@ -130,7 +130,7 @@ class Session:
         if not wanted:
             return None
         if self._demo is None:
-            from mixroute_magic.demo import DemoGateway  # noqa: PLC0415 - at first use
+            from mixroute_magic.demo import DemoGateway
 
             self._demo = DemoGateway.start()
         return self._demo.base_url
@@ -153,7 +153,7 @@ class Session:
 
 def warn(text: str) -> None:
     """Tell the user something that costs no answer."""
-    print(text, file=sys.stderr)
+    sys.stderr.write(f"{text}\n")
 
 
 def _turns(cell: SavedCell) -> list[Turn]:

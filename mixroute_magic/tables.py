@@ -36,7 +36,7 @@ class Table:
         lines = [self._text_row(row, widths) for row in table]
         return "\n".join([self.caption, *([""] if lines else []), *lines, *([""] if self.notes else []), *self.notes])
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:  # noqa: ARG002
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         return {"text/plain": repr(self), "text/markdown": self.to_markdown(), "text/html": self.to_html()}
 
     def to_markdown(self) -> str:
@@ -57,7 +57,9 @@ class Table:
         body = "".join(f"<tr>{self._html_row(row)}</tr>" for row in self.rows)
         table = f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>" if head else f"<tbody>{body}</tbody>"
         caption = f'<caption style="text-align: left">{escape(self.caption)}</caption>'
-        return f"<table>{caption}{table}</table>" + "".join(f"<p><small>{escape(note)}</small></p>" for note in self.notes)
+        return f"<table>{caption}{table}</table>" + "".join(
+            f"<p><small>{escape(note)}</small></p>" for note in self.notes
+        )
 
     def _text_row(self, row: Sequence[str], widths: Sequence[int]) -> str:
         cells = []

@@ -67,10 +67,17 @@ def whole(*texts: str) -> list[Piece]:
     return answer(*(delta(text) for text in texts), STOP, USAGE, DONE)
 
 
-def reply(status: int, body: bytes | dict[str, Any] = b"", content_type: str = "application/json", **headers: str) -> bytes:
+def reply(
+    status: int, body: bytes | dict[str, Any] = b"", content_type: str = "application/json", **headers: str
+) -> bytes:
     """Return a response, with a length when it has a body and open-ended when it streams."""
     payload = body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode()
-    lines = [f"HTTP/1.1 {status} Said", f"Content-Type: {content_type}", "x-oneapi-request-id: req-1", "Connection: close"]
+    lines = [
+        f"HTTP/1.1 {status} Said",
+        f"Content-Type: {content_type}",
+        "x-oneapi-request-id: req-1",
+        "Connection: close",
+    ]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     if "event-stream" not in content_type:
         lines.append(f"Content-Length: {len(payload)}")

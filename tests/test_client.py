@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 import threading
@@ -46,7 +47,9 @@ def test_only_what_the_user_set_is_sent() -> None:
 def test_chat_returns_the_whole_reply() -> None:
     with scripted(whole("Hel", "lo")) as gateway:
         answered = client_of(gateway).chat(HELLO, model="glm-5")
-    assert answered == Reply("Hello", "served", finish_reason="stop", usage=Usage(25, 100, source="reported"), request_id="req-1")
+    assert answered == Reply(
+        "Hello", "served", finish_reason="stop", usage=Usage(25, 100, source="reported"), request_id="req-1"
+    )
     assert str(answered) == "Hello"
 
 
@@ -55,7 +58,9 @@ THINKING = event({"choices": [{"delta": {"reasoning_content": "hm", "reasoning":
 
 READS = {
     "line ends of all kinds": answer(delta("a").replace(b"\n", b"\r\n"), delta("b").replace(b"\n", b"\r"), STOP),
-    "carriage return and newline in two packets": answer(delta("a").replace(b"\n\n", b"\r"), b"\n\r", b"\n", delta("b"), STOP),
+    "carriage return and newline in two packets": answer(
+        delta("a").replace(b"\n\n", b"\r"), b"\n\r", b"\n", delta("b"), STOP
+    ),
     "a byte order mark": answer(BOM + delta("a"), delta("b"), STOP),
     "no space after the colon": answer((delta("a") + delta("b")).replace(b"data: ", b"data:"), STOP),
     "comments and pings": answer(b": PING\n\n", delta("a"), b":\n\n: keep-alive\n\n", delta("b"), STOP),
@@ -66,20 +71,35 @@ READS = {
     "data after [DONE]": answer(delta("a"), delta("b"), STOP, DONE + delta("c")),
     "null, empty and foreign events": answer(
         *map(event, [b"null", b"", b"[1]", {"choices": None}, {"choices": []}, {"choices": ["?"]}, {"object": "ping"}]),
-        *map(event, [{"choices": [{"delta": None}]}, {"choices": [{"delta": {"content": None}}]}, {"choices": [{"delta": {"content": 5}}]}]),
+        *map(
+            event,
+            [
+                {"choices": [{"delta": None}]},
+                {"choices": [{"delta": {"content": None}}]},
+                {"choices": [{"delta": {"content": 5}}]},
+            ],
+        ),
         delta("ab"),
         STOP,
     ),
-    "content in parts": answer(event({"choices": [{"delta": {"content": [{"type": "text", "text": "ab"}, "?"]}}]}), STOP),
+    "content in parts": answer(
+        event({"choices": [{"delta": {"content": [{"type": "text", "text": "ab"}, "?"]}}]}), STOP
+    ),
     "a refusal for content": answer(event({"choices": [{"delta": {"refusal": "ab"}}]}), STOP),
     "message instead of delta": answer(event({"choices": [{"message": {"content": "ab"}}]}), STOP),
-    "a second choice": answer(delta("a"), event({"choices": [{"index": 1, "delta": {"content": "z"}}]}), delta("b"), STOP),
+    "a second choice": answer(
+        delta("a"), event({"choices": [{"index": 1, "delta": {"content": "z"}}]}), delta("b"), STOP
+    ),
     "reasoning": answer(THINKING, delta("ab"), STOP),
     "finish reason twice": answer(delta("ab", finish_reason="stop"), STOP),
     "an unknown finish reason": answer(delta("ab", finish_reason="pause_turn")),
     "the line separators of Unicode": answer(delta("a"), delta("b"), STOP),
-    "a whole answer instead of a stream": reply(200, {"choices": [{"message": {"content": "ab"}, "finish_reason": "stop"}]}),
-    "blank lines before a whole answer": reply(200, b'\n\n {"choices": [{"message": {"content": "ab"}, "finish_reason": "stop"}]}'),
+    "a whole answer instead of a stream": reply(
+        200, {"choices": [{"message": {"content": "ab"}, "finish_reason": "stop"}]}
+    ),
+    "blank lines before a whole answer": reply(
+        200, b'\n\n {"choices": [{"message": {"content": "ab"}, "finish_reason": "stop"}]}'
+    ),
 }
 
 
@@ -91,7 +111,9 @@ def test_every_dialect_gives_the_same_text(script: object) -> None:
 
 def test_characters_cut_between_packets_stay_whole_and_broken_bytes_are_replaced() -> None:
     body = delta("a🙂漢\u2028b") + STOP
-    with scripted(answer(*(body[i : i + 1] for i in range(len(body)))), answer(delta("a").replace(b'"a"', b'"a\xff"'), STOP)) as gateway:
+    with scripted(
+        answer(*(body[i : i + 1] for i in range(len(body)))), answer(delta("a").replace(b'"a"', b'"a\xff"'), STOP)
+    ) as gateway:
         assert client_of(gateway).chat(HELLO, model="glm-5").text == "a🙂漢\u2028b"
         assert client_of(gateway).chat(HELLO, model="glm-5").text == "a�"
 
@@ -99,12 +121,23 @@ def test_characters_cut_between_packets_stay_whole_and_broken_bytes_are_replaced
 USAGES = {
     "on the last content chunk": ({"prompt_tokens": 3, "completion_tokens": 4}, Usage(3, 4, source="reported")),
     "with details": (
-        {"prompt_tokens": 3, "completion_tokens": 4, "prompt_tokens_details": {"cached_tokens": 1}, "completion_tokens_details": {"reasoning_tokens": 2}},
+        {
+            "prompt_tokens": 3,
+            "completion_tokens": 4,
+            "prompt_tokens_details": {"cached_tokens": 1},
+            "completion_tokens_details": {"reasoning_tokens": 2},
+        },
         Usage(3, 4, 1, 2, "reported"),
     ),
-    "DeepSeek's cache": ({"prompt_tokens": 3, "completion_tokens": 4, "prompt_cache_hit_tokens": 2}, Usage(3, 4, 2, None, "reported")),
+    "DeepSeek's cache": (
+        {"prompt_tokens": 3, "completion_tokens": 4, "prompt_cache_hit_tokens": 2},
+        Usage(3, 4, 2, None, "reported"),
+    ),
     "Anthropic's names": ({"input_tokens": 3, "output_tokens": 4}, Usage(3, 4, source="reported")),
-    "text and fractions": ({"prompt_tokens": "3", "completion_tokens": 4.0, "prompt_tokens_details": None}, Usage(3, 4, source="reported")),
+    "text and fractions": (
+        {"prompt_tokens": "3", "completion_tokens": 4.0, "prompt_tokens_details": None},
+        Usage(3, 4, source="reported"),
+    ),
     "nonsense": ({"prompt_tokens": -1, "completion_tokens": True, "total_tokens": "many"}, Usage()),
     "words": ({"prompt_tokens": "many", "completion_tokens": float("inf")}, Usage()),
     "not an object": ("12", Usage()),
@@ -131,21 +164,37 @@ def refusal(message: str, code: str = "", kind: str = "mixroute_error") -> dict[
 
 REFUSALS = {
     "401": (reply(401, refusal("Invalid token")), e.AuthenticationError, "did not accept the API key"),
-    "401 of the provider": (reply(401, refusal("bad key", "channel:invalid_key")), e.ServerError, "refused the gateway itself"),
+    "401 of the provider": (
+        reply(401, refusal("bad key", "channel:invalid_key")),
+        e.ServerError,
+        "refused the gateway itself",
+    ),
     "402": (reply(402, refusal("Insufficient Balance")), e.QuotaError, "out of balance"),
     "403 quota": (reply(403, refusal("額度不足", "insufficient_user_quota")), e.QuotaError, "額度不足"),
     "403": (reply(403, refusal("group")), e.PermissionDeniedError, "does not allow this"),
-    "403 web page": (reply(403, b"<html><title>Just a moment</title>", "text/html"), e.PermissionDeniedError, "Just a moment"),
+    "403 web page": (
+        reply(403, b"<html><title>Just a moment</title>", "text/html"),
+        e.PermissionDeniedError,
+        "Just a moment",
+    ),
     "404 address": (reply(404, refusal("Invalid URL (POST /v1/v1)")), e.NotFoundError, "no such address"),
     "413": (reply(413, b""), e.BadRequestError, "too large"),
     "422 of FastAPI": (reply(422, {"detail": [{"msg": "bad"}]}), e.BadRequestError, "bad"),
     "400": (reply(400, refusal("temperature")), e.BadRequestError, "temperature"),
     "429 quota": (reply(429, refusal("pay", "insufficient_quota")), e.QuotaError, "pay"),
     "429 long": (reply(429, b"", Retry_After="600"), e.RateLimitError, "Too many requests"),
-    "500 of the user": (reply(500, refusal("field messages is required", "invalid_request")), e.BadRequestError, "messages"),
+    "500 of the user": (
+        reply(500, refusal("field messages is required", "invalid_request")),
+        e.BadRequestError,
+        "messages",
+    ),
     "302": (reply(302, b"", Location="https://elsewhere.example/"), e.APIStatusError, "elsewhere.example"),
     "204": (reply(204), e.StreamError, "no answer"),
-    "an array": (reply(400, b'[{"error": {"code": 400, "message": "bad", "status": "INVALID"}}]'), e.BadRequestError, "bad"),
+    "an array": (
+        reply(400, b'[{"error": {"code": 400, "message": "bad", "status": "INVALID"}}]'),
+        e.BadRequestError,
+        "bad",
+    ),
     "an error that is text": (reply(400, {"error": "bad"}), e.BadRequestError, "bad"),
     "JSON in the message": (reply(400, refusal('{"message": "bad"}')), e.BadRequestError, ": bad"),
     "a message like JSON": (reply(400, refusal("{bad")), e.BadRequestError, "{bad"),
@@ -166,7 +215,9 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize(("script", "kind", "said"), REFUSALS.values(), ids=REFUSALS.keys())
-def test_a_refusal_is_the_right_error_in_few_lines_and_is_not_asked_again(script: object, kind: type, said: str) -> None:
+def test_a_refusal_is_the_right_error_in_few_lines_and_is_not_asked_again(
+    script: object, kind: type, said: str
+) -> None:
     with scripted(script) as gateway, pytest.raises(e.MixRouteError) as caught:
         client_of(gateway).chat(HELLO, model="glm-5")
     assert type(caught.value) is kind
@@ -176,29 +227,44 @@ def test_a_refusal_is_the_right_error_in_few_lines_and_is_not_asked_again(script
 
 
 def test_a_model_that_is_not_there_is_answered_with_its_nearest_names() -> None:
-    models = reply(200, {"data": [{"id": "glm-5"}, {"id": "glm-5"}, {"id": "gpt-4o", "owned_by": "x"}, {"no": "id"}, 7]})
-    with scripted(reply(503, refusal("no channel", "model_not_found")), models) as gateway, pytest.raises(e.NotFoundError) as caught:
+    models = reply(
+        200, {"data": [{"id": "glm-5"}, {"id": "glm-5"}, {"id": "gpt-4o", "owned_by": "x"}, {"no": "id"}, 7]}
+    )
+    with (
+        scripted(reply(503, refusal("no channel", "model_not_found")), models) as gateway,
+        pytest.raises(e.NotFoundError) as caught,
+    ):
         client_of(gateway).chat(HELLO, model="glm5")
     assert caught.value.hint == "Near it: glm-5. %model --list shows all 2."
-    with scripted(reply(503, refusal("no channel", "model_not_found")), reply(500)) as gateway, pytest.raises(e.NotFoundError) as caught:
+    with (
+        scripted(reply(503, refusal("no channel", "model_not_found")), reply(500)) as gateway,
+        pytest.raises(e.NotFoundError) as caught,
+    ):
         client_of(gateway, retries=0).chat(HELLO, model="glm5")
     assert "%model --list" in caught.value.hint
 
 
 @pytest.mark.parametrize(
-    "first", [reply(429, b"", Retry_After="0"), reply(503, b"busy"), reply(409, b""), [Reset()], answer(Reset())], ids=str
+    "first",
+    [reply(429, b"", Retry_After="0"), reply(503, b"busy"), reply(409, b""), [Reset()], answer(Reset())],
+    ids=str,
 )
 def test_what_may_pass_is_asked_again_and_announced(first: object) -> None:
     told: list[tuple[str, float]] = []
     with scripted(first, whole("ok")) as gateway:
-        chunks = client_of(gateway).stream(HELLO, model="glm-5", on_retry=lambda why, seconds: told.append((why, seconds)))
+        chunks = client_of(gateway).stream(
+            HELLO, model="glm-5", on_retry=lambda why, seconds: told.append((why, seconds))
+        )
         assert "".join(chunk.text for chunk in chunks) == "ok"
     assert len(gateway.asked) == 2
     assert len(told) == 1
 
 
 def test_a_gateway_is_asked_three_times_at_most_and_after_a_timeout_of_its_own_twice() -> None:
-    for script, asked in ((reply(500, b"", Retry_After="0"), 3), (reply(504, b"<html>", "text/html", Retry_After="0"), 2)):
+    for script, asked in (
+        (reply(500, b"", Retry_After="0"), 3),
+        (reply(504, b"<html>", "text/html", Retry_After="0"), 2),
+    ):
         with scripted(script) as gateway, pytest.raises(e.MixRouteError):
             client_of(gateway).chat(HELLO, model="glm-5")
         assert len(gateway.asked) == asked
@@ -217,14 +283,20 @@ def test_nothing_is_asked_again_after_the_first_word(end: list[object]) -> None:
 
 def test_broken_events_fail_at_the_end_and_lose_no_later_text() -> None:
     text = ""
-    with scripted(answer(delta("a"), event(b"{broken"), delta("b"), STOP, DONE)) as gateway, pytest.raises(e.StreamError, match="1 piece"):
+    with (
+        scripted(answer(delta("a"), event(b"{broken"), delta("b"), STOP, DONE)) as gateway,
+        pytest.raises(e.StreamError, match="1 piece"),
+    ):
         for chunk in client_of(gateway).stream(HELLO, model="glm-5"):
             text += chunk.text
     assert text == "ab"
 
 
 def test_silence_ends_in_a_timeout_that_names_the_seconds() -> None:
-    with scripted(answer(delta("a"), Pause(30))) as gateway, pytest.raises(e.APITimeoutError, match=r"sent nothing for 0\.3 s"):
+    with (
+        scripted(answer(delta("a"), Pause(30))) as gateway,
+        pytest.raises(e.APITimeoutError, match=r"sent nothing for 0\.3 s"),
+    ):
         client_of(gateway, timeout=0.3).chat(HELLO, model="glm-5")
     with scripted([Pause(30)]) as gateway, pytest.raises(e.APITimeoutError, match=r"sent nothing for 0\.3 s"):
         client_of(gateway, timeout=0.3).chat(HELLO, model="glm-5")
@@ -251,13 +323,23 @@ def test_closing_the_stream_closes_the_connection() -> None:
 def test_unreachable_gateways_are_named() -> None:
     with pytest.raises(e.APIConnectionError, match=r"127\.0\.0\.1:9 cannot be reached"):
         Client("http://127.0.0.1:9/v1", KEY, retries=0).chat(HELLO, model="glm-5")
-    with pytest.raises(e.APIConnectionError, match="Name or service not known|cannot be reached"):
+    with pytest.raises(e.APIConnectionError, match="no-such-host.invalid cannot be reached"):
         Client("https://no-such-host.invalid", KEY, retries=0).chat(HELLO, model="glm-5")
 
 
 def test_a_plain_server_is_no_tls_server() -> None:
-    with scripted(b"hello\r\n\r\n") as gateway, pytest.raises(e.APIConnectionError, match="No safe connection"):
-        Client(gateway.base_url.replace("http:", "https:"), KEY, retries=0).chat(HELLO, model="glm-5")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def greet() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.sendall(b"220 mail.example ESMTP\r\n")
+
+        greeting = threading.Thread(target=greet)
+        greeting.start()
+        with pytest.raises(e.APIConnectionError, match="No safe connection"):
+            Client(f"https://127.0.0.1:{server.getsockname()[1]}", KEY, retries=0).chat(HELLO, model="glm-5")
+        greeting.join()
 
 
 def test_a_dead_proxy_is_named() -> None:
@@ -266,16 +348,27 @@ def test_a_dead_proxy_is_named() -> None:
         "try: Client('https://gateway.example', 'sk-test', retries=0).models()\n"
         "except MixRouteError as error: print(error)\n"
     )
-    told = subprocess.run([sys.executable, "-c", code], env={"HTTPS_PROXY": "http://127.0.0.1:9"}, capture_output=True, text=True, check=True)
+    told = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"HTTPS_PROXY": "http://127.0.0.1:9"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert told.stdout.startswith("The proxy does not lead to gateway.example")
 
 
 def test_models_are_listed_once_and_sorted() -> None:
-    with scripted(reply(200, {"success": True, "data": [{"id": "b"}, {"id": "a", "owned_by": "x"}, {"id": "b"}]})) as gateway:
+    with scripted(
+        reply(200, {"success": True, "data": [{"id": "b"}, {"id": "a", "owned_by": "x"}, {"id": "b"}]})
+    ) as gateway:
         assert [(model.id, model.owned_by) for model in client_of(gateway).models()] == [("a", "x"), ("b", "")]
     with scripted(reply(200, {"data": None})) as gateway:
         assert client_of(gateway).models() == []
-    with scripted(reply(200, {"success": False, "message": "get user group failed"})) as gateway, pytest.raises(e.StreamError, match="group"):
+    with (
+        scripted(reply(200, {"success": False, "message": "get user group failed"})) as gateway,
+        pytest.raises(e.StreamError, match="group"),
+    ):
         client_of(gateway).models()
 
 

@@ -18,6 +18,7 @@ __all__ = ["COMPLETE", "FAILED", "INTERRUPTED", "Conversation", "Run", "Turn"]
 COMPLETE, INTERRUPTED, FAILED = "complete", "interrupted", "failed"
 
 _VERSION = 1
+_TEXTS = ("served_model", "finish_reason", "request_hash", "request_id", "created")
 _ROLES = frozenset({"system", "user", "assistant"})
 
 
@@ -63,24 +64,23 @@ class Turn:
         """Read a record, which anybody may have written; ``None`` where it is no turn of this version."""
         if not isinstance(record, Mapping) or record.get("kind") != "turn" or record.get("version") != _VERSION:
             return None
+        needed = {name: _text(record.get(name)) for name in ("turn", "thread", "status", "model")}
         messages = _read_messages(record.get("messages"))
-        texts = [record.get(name) for name in ("turn", "thread", "status", "model")]
-        if messages is None or not all(isinstance(text, str) and text for text in texts):
+        if messages is None or not all(needed.values()):
             return None
-        turn, thread, status, model = texts
+        known: dict[str, Any] = {
+            **needed,
+            **{name: _text(record.get(name)) for name in _TEXTS},
+            **{name: _number(record.get(name)) for name in ("seconds", "first_token_seconds")},
+        }
         params = record.get("params")
         return cls(
-            turn=turn,
-            thread=thread,
-            status=status,
-            model=model,
+            **known,
             messages=messages,
             params=params if isinstance(params, Mapping) else {},
             usage=Usage.from_json(record.get("usage")),
-            demo=record.get("demo") is True,
-            **{name: _text(record.get(name)) for name in ("served_model", "finish_reason", "request_hash", "request_id", "created")},
-            **{name: _number(record.get(name)) for name in ("seconds", "first_token_seconds")},
             reasoning=_text(record.get("reasoning")) or "",
+            demo=record.get("demo") is True,
         )
 
 
@@ -191,12 +191,14 @@ def _read_messages(data: Any) -> tuple[Message, ...] | None:
     """Return the messages of a record, or ``None`` where one of them is not what this package writes."""
     if not isinstance(data, list):
         return None
-    known = [
-        item
-        for item in data
-        if isinstance(item, Mapping) and item.get("role") in _ROLES and isinstance(item.get("content"), str)
-    ]
-    return tuple(Message.from_wire(item) for item in known) if len(known) == len(data) else None
+    return tuple(map(Message.from_wire, data)) if all(map(_is_message, data)) else None
+
+
+def _is_message(item: Any) -> bool:
+    if not isinstance(item, Mapping):
+        return False
+    role, content = item.get("role"), item.get("content")
+    return isinstance(role, str) and role in _ROLES and isinstance(content, str)
 
 
 def _text(value: Any) -> str | None:

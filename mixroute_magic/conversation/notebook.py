@@ -63,20 +63,20 @@ class SavedNotebook:
 
 
 def _read(path: Path) -> tuple[SavedCell, ...]:
-    import nbformat  # noqa: PLC0415 - at first use
+    import nbformat
 
     try:
-        notebook = nbformat.read(path, as_version=nbformat.NO_CONVERT)
-    except (ValueError, nbformat.reader.NotJSONError, nbformat.ValidationError):
-        return ()  # half written, or something else: the next save will be read
-    cells = notebook.get("cells", [])
-    return tuple(SavedCell(cell["id"], _records(cell)) for cell in cells if isinstance(cell.get("id"), str))
+        notebook = nbformat.read(path, as_version=nbformat.NO_CONVERT, capture_validation_error={})
+        return tuple(SavedCell(cell["id"], _records(cell)) for cell in notebook["cells"] if "id" in cell)
+    except OSError:
+        raise
+    except Exception:  # noqa: BLE001 - nbformat raises anything at all on a file that somebody is writing
+        return ()  # the next save will be read
 
 
 def _records(cell: Mapping[str, Any]) -> tuple[Any, ...]:
-    outputs = cell.get("outputs", [])
-    metadata = (output.get("metadata", {}) for output in outputs if isinstance(output, Mapping))
-    return tuple(data["mixroute"] for data in metadata if isinstance(data, Mapping) and "mixroute" in data)
+    metadata = (output.get("metadata", {}) for output in cell.get("outputs", []))
+    return tuple(data["mixroute"] for data in metadata if "mixroute" in data)
 
 
 def _parent(shell: InteractiveShell) -> Mapping[str, Any]:

@@ -32,5 +32,4 @@ def main() -> None:
             time.sleep(3600)  # unlike waiting on a lock, Ctrl-C ends it on every system
 
 
-if __name__ == "__main__":
-    main()
+main()

@@ -197,7 +197,9 @@ def _message_table(messages: Sequence[Message], wording: Wording) -> str:
 
 def _settings(request: ChatRequest, wording: Wording) -> list[str]:
     systems = [quote for role, content in request.messages if role == "system" and (quote := _quote(content, 300))]
-    params = [f"{_quote(name)} = {_quote(json.dumps(value))}" for name, value in request.params.items()]
+    params = [
+        f"{_quote(name)} = {_quote(json.dumps(value, ensure_ascii=False))}" for name, value in request.params.items()
+    ]
     return [
         *[wording.system.format(text=system) for system in systems],
         wording.params.format(params=wording.comma.join(params)) if params else wording.no_params,

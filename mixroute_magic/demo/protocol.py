@@ -9,7 +9,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-__all__ = ["ChatRequest", "Completion", "Ending", "Message", "Refusal", "RefusedError", "count_tokens", "encode"]
+__all__ = [
+    "BYTES_PER_TOKEN",
+    "ChatRequest",
+    "Completion",
+    "Ending",
+    "Message",
+    "Refusal",
+    "RefusedError",
+    "count_tokens",
+    "encode",
+    "first_tokens",
+]
 
 BYTES_PER_TOKEN = 4
 MAX_TEMPERATURE = 2
@@ -24,10 +35,7 @@ def encode(text: str) -> bytes:
 
 
 def count_tokens(text: str) -> int:
-    """Estimate the tokens of a text: one for every four bytes of UTF-8, rounded up.
-
-    That is close for English, and within a third for Chinese.
-    """
+    """Estimate the tokens of a text: one for every four bytes of UTF-8, rounded up; every model counts differently."""
     return -(-len(encode(text)) // BYTES_PER_TOKEN)
 
 

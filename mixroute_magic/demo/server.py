@@ -260,5 +260,5 @@ class _Exchange(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def _wait(self, seconds: float) -> None:
-        if self.server.pace:
-            self.server.stopping.wait(seconds * self.server.pace)
+        if self.server.pace and self.server.stopping.wait(seconds * self.server.pace):
+            raise ConnectionAbortedError

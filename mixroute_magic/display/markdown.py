@@ -48,8 +48,8 @@ _LINK = re.compile(rf"\]\((?!{_URL}{_TITLE}\))")
 _DEFINITION = re.compile(rf"\]:(?![ \t]+{_URL}{_TITLE}[ \t]*(?:\Z|\n(?=[ \t]*\[[^\[\]\n]*\]:)))")
 _BARE_URL = re.compile(r"(?:(?:https?|ftp)://|www\.)[^\s<]*", re.IGNORECASE)
 _MACRO = re.compile(r"\\(?:href|style|class|cssId|require|mmlToken|bbox|data(?=\s*\{))(?![A-Za-z])")
-_FENCE_LINE = re.compile(r"(`{3,}|~{3,})([^`\n]*)$", re.MULTILINE)
 _BAD_INFO = re.compile(r"[\"'<>&$\\=]|mermaid", re.IGNORECASE)
+_BAD_FENCE = re.compile(rf"(?:`{{3,}}|~{{3,}})(?=[^\n]*?(?:{_BAD_INFO.pattern}))", re.IGNORECASE)
 _OPEN_BRACKET = re.compile(r"\[(?=(?:\\.|[^\[\]\\])*\Z)", re.DOTALL)
 # Diagrams are drawn by the page: those that may fetch, style or link stay code.
 _BAD_DIAGRAM = re.compile(r"[<\\]|//|%%\{|url|img|icon|config|click|href|import", re.IGNORECASE)
@@ -127,7 +127,9 @@ def make_safe(markdown: str) -> str:
             safe += [*_prose(lines[done:start]), *lines[start:end]]
             safe += [token.markup] if fenced and not _is_closed(lines[start:end], token.markup) else []
         elif fenced:
-            safe += [*_prose(lines[done:start], isolated=True), *_isolated(token)]
+            safe += _prose(lines[done:start], before_fence=True)
+            safe += [""] if any(safe[-1:]) else []
+            safe += _isolated(token)
             safe += [""] if any(lines[end : end + 1]) else []
         else:
             safe += [*_prose(lines[done:start]), _as_pre(token, lines[start])]
@@ -171,17 +173,16 @@ def _blocks(source: str) -> list[Token]:
     return tokens
 
 
-def _prose(lines: Sequence[str], *, isolated: bool = False) -> list[str]:
+def _prose(lines: Sequence[str], *, before_fence: bool = False) -> list[str]:
     """Make all that is not a block of code harmless; paragraph by paragraph, as code spans and formulas end there."""
     if not lines:
-        return [""] if isolated else []
+        return []
     pieces = _BLANK_LINES.split("\n".join(lines))
     text = "".join(_paragraph(piece) if piece.strip() else piece for piece in pieces)
-    if not isolated:
-        return text.split("\n")
-    # marked lets the label of a reference definition run on, through blank lines and fences, to the next bracket.
-    closed = _OPEN_BRACKET.sub("&#91;", text).split("\n")
-    return [*closed, ""] if closed[-1].strip() else closed
+    if before_fence:
+        # marked lets the label of a reference definition run on, through blank lines and fences, to the next bracket.
+        text = _OPEN_BRACKET.sub("&#91;", text)
+    return text.split("\n")
 
 
 def _paragraph(text: str) -> str:
@@ -209,7 +210,7 @@ def _neutral(text: str) -> str:
 def _without_bad_attributes(text: str) -> str:
     """Take away what JupyterLab would write unescaped into an attribute: formulas in addresses, odd languages."""
     text = _BARE_URL.sub(lambda url: url[0].replace("$", "%24").replace("\\", "%5C"), text)
-    return _FENCE_LINE.sub(lambda line: _as_code(line[1]) + line[2] if _BAD_INFO.search(line[2]) else line[0], text)
+    return _BAD_FENCE.sub(lambda fence: _as_code(fence[0]), text)
 
 
 def _without_macros(text: str) -> str:

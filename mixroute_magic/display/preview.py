@@ -23,7 +23,7 @@ class Preview:
     def __repr__(self) -> str:
         return f"{self.sentence}\n\n{self._body()}"
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:  # noqa: ARG002
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         body = f'<pre style="white-space: pre-wrap">{escape(self._body())}</pre>'
         return {"text/plain": repr(self), "text/html": f"<p>{escape(self.sentence)}</p>{body}"}
 

@@ -145,7 +145,7 @@ class Client:
 
     def _retrying(self, on_retry: OnRetry | None) -> Callable[..., tuple[list[Chunk], Generator[Chunk]]]:
         """Return a caller that tries again where that can help, and announces it."""
-        from tenacity import Retrying, stop_after_attempt, wait_random_exponential  # noqa: PLC0415 - at first use
+        from tenacity import Retrying, stop_after_attempt, wait_random_exponential
 
         backoff = wait_random_exponential(multiplier=1.0, max=8.0)
 
@@ -211,7 +211,7 @@ class Client:
 
     def _connection(self) -> Session:
         if self._session is None:
-            import requests  # noqa: PLC0415 - at first use
+            import requests
 
             self._session = requests.Session()
             self._session.headers["Accept-Encoding"] = "identity"  # compressed, a proxy may hold words back
@@ -281,8 +281,8 @@ def _outcome(state: RetryCallState) -> BaseException | None:
 
 def _connection_error(error: Exception, host: str, timeout: float) -> APIConnectionError:
     """Return the one sentence that explains a transport failure of requests, urllib3 or the operating system."""
-    from requests import exceptions as http  # noqa: PLC0415 - already imported by the request that failed
-    from urllib3 import exceptions as transport  # noqa: PLC0415
+    from requests import exceptions as http
+    from urllib3 import exceptions as transport
 
     reason = _innermost(error)
     if isinstance(error, http.ConnectTimeout):

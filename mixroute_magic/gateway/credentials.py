@@ -99,8 +99,8 @@ class Credentials:
 
 def _keyring() -> ModuleType | None:
     try:
-        import keyring  # noqa: PLC0415 - optional, and slow to import
-        import keyring.errors  # noqa: PLC0415
+        import keyring
+        import keyring.errors
     except ImportError:
         return None
     return keyring  # type: ignore[no-any-return,unused-ignore]

@@ -73,7 +73,7 @@ class Refusal:
         """Read an error reply in any of the shapes seen: JSON of several dialects, text, HTML, nothing."""
         message, code, kind = _words(body)
         message, _, quoted_id = _REQUEST_ID.sub(r"\n\1", message).partition("\n")
-        if 300 <= status < 400:  # noqa: PLR2004 - HTTP's redirections
+        if 300 <= status < 400:
             message = _short(headers.get("location", ""))
         return cls(status, message, code, kind, host, request_id(headers) or quoted_id or None, retry_after(headers))
 

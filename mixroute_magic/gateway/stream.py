@@ -55,7 +55,7 @@ def checked(chunks: Iterable[Chunk]) -> Generator[Chunk]:
 
 def read_events(response: Response, host: str) -> Generator[Chunk]:
     """Yield the chunks of a stream of server-sent events."""
-    from sseclient import SSEClient  # noqa: PLC0415 - at first use
+    from sseclient import SSEClient
 
     feed = _Feed(response.raw)
     unread = 0

@@ -166,7 +166,7 @@ def _figures(reply: Reply | None) -> dict[str, Any]:
 
 
 def _totals(connection: Connection, requests: Table, session: str) -> list[ModelTotals]:
-    from sqlalchemy import func, select  # noqa: PLC0415  heavy, so at first use
+    from sqlalchemy import func, select
 
     kind = (requests.c.model, requests.c.demo, requests.c.status)
     known = [func.sum(requests.c[name]).label(name) for name in COUNTS]
@@ -184,7 +184,7 @@ def _totals(connection: Connection, requests: Table, session: str) -> list[Model
 
 def _open(url: str | None, patience: float) -> tuple[Engine, Table]:
     """Open the database, bring its schema up to date, and read the table from there."""
-    from sqlalchemy import MetaData, Table  # noqa: PLC0415  heavy, so at first use
+    from sqlalchemy import MetaData, Table
 
     engine = _engine(url, patience)
     try:
@@ -198,7 +198,7 @@ def _open(url: str | None, patience: float) -> tuple[Engine, Table]:
 
 
 def _engine(url: str | None, patience: float) -> Engine:
-    from sqlalchemy import URL, QueuePool, create_engine, make_url  # noqa: PLC0415  heavy, so at first use
+    from sqlalchemy import URL, QueuePool, create_engine, make_url
 
     target = URL.create("sqlite", database=str(_private_file())) if url is None else make_url(url)
     sqlite = {"timeout": patience, "check_same_thread": False}
@@ -215,7 +215,7 @@ def _engine(url: str | None, patience: float) -> Engine:
 
 
 def _default_path() -> Path:
-    from jupyter_core.paths import jupyter_data_dir  # noqa: PLC0415  not needed before the first request
+    from jupyter_core.paths import jupyter_data_dir
 
     return Path(jupyter_data_dir()) / "mixroute" / "ledger.sqlite"
 
@@ -235,7 +235,7 @@ def _allow_readers_while_writing(engine: Engine) -> None:
 
     Only for the file that we made: a given database may lie on a network drive, where the log does not work.
     """
-    from sqlalchemy.exc import DBAPIError  # noqa: PLC0415  heavy, so at first use
+    from sqlalchemy.exc import DBAPIError
 
     with suppress(DBAPIError), engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA journal_mode=WAL")
@@ -243,9 +243,9 @@ def _allow_readers_while_writing(engine: Engine) -> None:
 
 def _migrate(engine: Engine) -> None:
     """Apply the migrations that this database has not seen yet, each in its own transaction."""
-    from sqlalchemy import Column, Integer, MetaData, Table, select  # noqa: PLC0415  heavy, so at first use
-    from sqlalchemy.exc import IntegrityError  # noqa: PLC0415
-    from sqlalchemy.schema import CreateTable  # noqa: PLC0415
+    from sqlalchemy import Column, Integer, MetaData, Table, select
+    from sqlalchemy.exc import IntegrityError
+    from sqlalchemy.schema import CreateTable
 
     schema = Table("mixroute_schema", MetaData(), Column("version", Integer, primary_key=True, autoincrement=False))
     with engine.begin() as connection:
@@ -260,7 +260,7 @@ def _migrate(engine: Engine) -> None:
 
 
 def _create_requests(connection: Connection) -> None:
-    import sqlalchemy as sa  # noqa: PLC0415  heavy, so at first use
+    import sqlalchemy as sa
 
     requests = sa.Table(
         "requests",

@@ -78,9 +78,7 @@ class NotebookPage:
 
     def set_theme(self, name: str) -> None:
         """Change the theme: ``JupyterLab Light`` or ``JupyterLab Dark``."""
-        self.page.evaluate(
-            "theme => window.jupyterapp.commands.execute('apputils:change-theme', { theme })", name
-        )
+        self.page.evaluate("theme => window.jupyterapp.commands.execute('apputils:change-theme', { theme })", name)
         self.page.wait_for_function("name => document.body.dataset.jpThemeName === name", arg=name)
 
     def screenshot(self, path: Path, cell: int | None = None) -> None:

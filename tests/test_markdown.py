@@ -1,0 +1,210 @@
+"""What an answer's Markdown becomes: HTML block by block while it streams, harmless source when it is done."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from mixroute_magic.display.markdown import Blocks, Frame, as_html, make_safe, without_controls
+
+ORDINARY = """\
+# A heading, 標題
+
+Some *emphasis*, **strength**, ~~regret~~, `inline code`, a < b, 1 <2, x<3 and AT&T; wow! [A link](https://a.b/c_(d) "t").
+
+1. first
+2. second
+   - nested, with `List[str]`
+   - [ ] a task
+
+   ```python
+   if rows[0]:
+       print("deep")
+   ```
+
+> quoted 中文，引號「」
+
+| name | value |
+|---|--:|
+| α | `1` |
+
+```python
+def f(x: dict[str, int]) -> None: ...
+```
+
+~~~
+no language
+~~~
+
+Inline $a_1 + b$, display
+
+$$
+E = mc^2
+$$
+
+and \\(x\\), \\[y\\]. See https://example.org/a?b=1&c=2 or <mailto@example.org>.
+
+[ref]: https://example.org "Title"
+"""
+
+WORDS = [
+    "a",
+    "text",
+    "# ",
+    "- ",
+    "1. ",
+    "> ",
+    "```",
+    "~~~",
+    "`",
+    "*",
+    "|",
+    "|---|",
+    "\n",
+    "\n",
+    "\n\n",
+    " ",
+    "    ",
+    "===",
+]
+DOCUMENTS = st.lists(st.sampled_from(WORDS), max_size=40).map("".join)
+
+
+def plain(source: str) -> str:
+    """Render with another configuration than ours: the one that lets raw HTML through."""
+    return MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).render(source)
+
+
+def stream(pieces: list[str]) -> tuple[str, str]:
+    """Return all closed HTML and the open tail, as a page that applies each frame has them."""
+    blocks, html, tail = Blocks(), "", ""
+    for piece in pieces:
+        blocks.add(piece)
+        frame = blocks.take()
+        html += frame.html
+        tail = frame.tail if frame.fresh else tail + frame.tail
+    return html, tail
+
+
+class TestBlocks:
+    def test_text_stays_the_tail_until_a_later_block_closes_it(self) -> None:
+        blocks = Blocks()
+        blocks.add("Hello ")
+        assert blocks.take() == Frame(tail="Hello ")
+        blocks.add("*you*\n\n")
+        assert blocks.take() == Frame(tail="*you*\n\n")
+        blocks.add("Next\n")
+        assert blocks.take() == Frame(html="<p>Hello <em>you</em></p>\n", tail="Next\n", fresh=True)
+        assert blocks.take() == Frame()
+
+    @given(DOCUMENTS, st.data())
+    def test_any_cutting_shows_the_whole_document(self, document: str, data: st.DataObject) -> None:
+        cuts = sorted(data.draw(st.lists(st.integers(0, len(document)))))
+        edges = [0, *cuts, len(document)]
+        html, tail = stream([document[a:b] for a, b in zip(edges, edges[1:], strict=False)])
+        assert document.endswith(tail)
+        assert html + plain(tail) == plain(document)
+
+    def test_a_long_block_is_not_parsed_at_every_line(self) -> None:
+        lines = [f"- item {number}\n" for number in range(2000)]
+        html, tail = stream([*lines, "\nend\n", *["more\n"] * 400])
+        assert html.count("<li>") == 2000
+        assert tail.startswith("end\n")
+
+    def test_a_reference_holds_for_later_blocks(self) -> None:
+        html, _ = stream(["[a]: https://a.b\n\npara\n\n", "[a]\n\nend\n"])
+        assert '<a href="https://a.b" target="_blank" rel="noopener noreferrer">a</a>' in html
+
+    @pytest.mark.parametrize(
+        "link", ["[x](ftp://a.b)", "[x](/files/a.html)", "[x](data:text/html,x)", "![x](file:///x)"]
+    )
+    def test_only_web_and_mail_links_lead_anywhere(self, link: str) -> None:
+        html, _ = stream([f"{link}\n\nend\n"])
+        assert "href" not in html
+        assert "x" in html
+
+    def test_markup_and_images_are_never_elements(self) -> None:
+        html, _ = stream(["<img src=x onerror=y> ![i](https://a.b/c.png) <b>\n\n<script>\n</script>\n\nend\n"])
+        assert set(re.findall(r"<(\w+)", html)) == {"p", "a"}
+
+    def test_windows_line_ends_are_read_as_one(self) -> None:
+        assert stream(["a\r", "\n\r\nb\r\n"]) == ("<p>a</p>\n", "b\n")
+
+
+class TestMakeSafe:
+    def test_an_ordinary_answer_is_unchanged(self) -> None:
+        ordinary = ORDINARY.replace("<mailto@example.org>", "mail@example.org")
+        assert make_safe(ordinary) == ordinary
+
+    @given(DOCUMENTS)
+    def test_text_without_markup_reads_the_same(self, document: str) -> None:
+        assert plain(make_safe(document)).split() == plain(document).split()
+
+    @pytest.mark.parametrize(
+        ("source", "safe"),
+        [
+            ("a <b>c</b>", "a &lt;b>c&lt;/b>"),
+            ("<!-- x -->", "&lt;!-- x -->"),
+            ("see <https://a.b>", "see [https://a.b](https://a.b)"),
+            ("$a<b$", "$a< b$"),
+            ("![alt](https://a.b/c.png)", "[alt](https://a.b/c.png)"),
+            ("vec![1]", "vec&#33;[1]"),
+            ("[x](javascript:y)", "[x]&#40;javascript:y)"),
+            ("[x](java&Tab;script:y)", "[x]&#40;java&Tab;script:y)"),
+            ("[x](/etc/passwd)", "[x]&#40;/etc/passwd)"),
+            ('[x](https://a$" onclick="y" $)', '[x]&#40;https://a%24" onclick="y" $)'),
+            ('https://a$" onclick="y" $', 'https://a%24" onclick="y" $'),
+            ('[x]: https://a.b "one line"', '[x]: https://a.b "one line"'),
+            ('[x]: https://a.b "open', '[x]&#58; https://a.b "open'),
+            ('[x]: https://a.b\n"next line"', '[x]&#58; https://a.b\n"next line"'),
+            ("[x]: https://a.b\n[y]: https://c.d", "[x]: https://a.b\n[y]: https://c.d"),
+            (r"$\href{javascript:x}{y}$", r"$\text{javascript:x}{y}$"),
+            (r"$\hr&#101;f{x}{y}$", r"$\hr&amp;#101;f{x}{y}$"),
+            ("`<b>`", "<code>&#60;b&#62;</code>"),
+            ("- ```\n  <b>\n  ```", "- <pre><code>&#60;b&#62;</code></pre>"),
+            ("text\n\n    <b>\n    c", "text\n\n<pre><code>&#60;b&#62;&#10;c</code></pre>"),
+            ("text\n```\n<b>\n```\nmore", "text\n\n```text\n<b>\n```\n\nmore"),
+            ("```html\n<b>\n```", "```html\n<b>\n```"),
+            ("~~~html\n<b>", "~~~html\n<b>\n~~~"),
+            ("````\n```\n<b>\n```\n````", "````text\n```\n<b>\n```\n````"),
+            ('```py "><b>\nx\n```', "```py\nx\n```"),
+            ("[open\n\n```\n<b>\n```", "&#91;open\n\n```text\n<b>\n```"),
+            ("```python\nx", "```python\nx\n```"),
+            ("```mermaid\ngraph LR; A-->B\n```", "```mermaid\ngraph LR; A-->B\n```"),
+            ("```mermaid\nA@{ img: 'https://a.b' }\n```", "```text\nA@{ img: 'https://a.b' }\n```"),
+            ("``` x\" y='`b`", "&#96;&#96;&#96; x\" y='`b`"),
+            ("``` a ``` b=c", "&#96;&#96;&#96; a &#96;&#96;&#96; b=c"),
+            ("a\x1b[31m\x07b\x00", "a[31mb"),
+            ("", ""),
+        ],
+    )
+    def test_what_could_act_is_written_as_text(self, source: str, safe: str) -> None:
+        assert make_safe(source) == safe
+
+    @given(
+        st.lists(st.sampled_from([*WORDS, "<b>", "<!--", "![", "](javascript:x)", "$", "\\["]), max_size=30).map(
+            "".join
+        )
+    )
+    def test_no_element_and_no_bad_link_comes_through(self, document: str) -> None:
+        html = plain(make_safe(document))
+        assert "<b" not in html.replace("<blockquote", "").replace("<br", "")
+        assert "<!--" not in html
+        assert "<img" not in html
+        assert 'href="javascript' not in html
+
+
+def test_text_as_html_is_one_line_that_means_only_itself() -> None:
+    text = "*a* <b> $x$ `c`\n[d](e) \\href{f}"
+    html = as_html(text)
+    assert not set("<>*$`[]()\\\n") & set(html.replace("<br>", ""))
+    assert plain(html).count("<") == 3  # the paragraph and the line break
+    assert "href" not in html
+
+
+def test_controls_go_and_lines_stay() -> None:
+    assert without_controls("a\tb\nc\r\x00\x1b\x7f\x9b") == "a\tb\nc"

@@ -62,7 +62,7 @@ class MixRouteMagics(Magics):
         if cell is None:
             given, question = _read(options.parse_chat_line, line)
         else:
-            given, question = _read(options.parse_chat_cell, line), cell
+            given, question = _read(options.parse_chat_cell, line), cell.removesuffix("\n")
             _read(options.refuse_empty, question)
         _read(options.refuse_key, question)
         preview = commands.chat(self.session, given, question)

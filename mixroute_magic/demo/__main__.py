@@ -32,4 +32,5 @@ def main() -> None:
             time.sleep(3600)  # unlike waiting on a lock, Ctrl-C ends it on every system
 
 
-main()
+if __name__ == "__main__":
+    main()

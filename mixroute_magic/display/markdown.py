@@ -45,10 +45,15 @@ _AUTOLINK = re.compile(rf"<({_URL})>")
 _IMAGE = re.compile(r"!+(?=\[[^\[\]]*\]\()")
 _BANG = re.compile(r"!(?=\[)")
 _LINK = re.compile(rf"\]\((?!{_URL}{_TITLE}\))")
-_DEFINITION = re.compile(rf"\]:(?![ \t]+{_URL}{_TITLE}[ \t]*(?:\Z|\n(?=[ \t]*\[[^\[\]\n]*\]:)))")
+# The label may have begun before this piece of text.
+_DEFINITION = re.compile(
+    r"((?:\A|^[ \t>*+\-\d.)]*(?:\[[ xX]\][ \t]+)?\[)(?:\\.|[^\[\]\\])*\]):"
+    rf"(?![ \t]+{_URL}{_TITLE}[ \t]*(?:\s*\Z|\n(?=[ \t]*\[[^\[\]\n]*\]:)))",
+    re.DOTALL | re.MULTILINE,
+)
 _BARE_URL = re.compile(r"(?:(?:https?|ftp)://|www\.)[^\s<]*", re.IGNORECASE)
-_MACRO = re.compile(r"\\(?:href|style|class|cssId|require|mmlToken|bbox|data(?=\s*\{))(?![A-Za-z])")
-_BAD_INFO = re.compile(r"[\"'<>&$\\=]|mermaid", re.IGNORECASE)
+_MACRO = re.compile(r"\\(?:href|style|class|cssId|require|mmlToken|unicode|bbox|data(?=\s*\{))(?![A-Za-z])")
+_BAD_INFO = re.compile(r"[\"<&$\\]|mermaid", re.IGNORECASE)
 _BAD_FENCE = re.compile(rf"(?:`{{3,}}|~{{3,}})(?=[^\n]*?(?:{_BAD_INFO.pattern}))", re.IGNORECASE)
 _OPEN_BRACKET = re.compile(r"\[(?=(?:\\.|[^\[\]\\])*\Z)", re.DOTALL)
 # Diagrams are drawn by the page: those that may fetch, style or link stay code.
@@ -91,10 +96,12 @@ class Blocks:
 
     def take(self) -> Frame:
         """Return what has changed since the last call."""
-        closed = self._close() if self._new_line and len(self._tail) >= self._look_at else ""
-        tail = self._tail if closed else self._tail[self._taken :]
+        size = len(self._tail)
+        closed = self._close() if self._new_line and size >= self._look_at else ""
+        fresh = len(self._tail) < size
+        tail = self._tail if fresh else self._tail[self._taken :]
         self._taken = len(self._tail)
-        return Frame(closed, tail, fresh=bool(closed))
+        return Frame(closed, tail, fresh)
 
     def _close(self) -> str:
         """Render all blocks but the last one, which stays the tail."""
@@ -149,7 +156,7 @@ def without_controls(text: str) -> str:
 
 @cache
 def _parser() -> MarkdownIt:
-    from markdown_it import MarkdownIt  # noqa: PLC0415 - only a notebook with an answer pays for it
+    from markdown_it import MarkdownIt
 
     parser = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"]).disable("image")
     parser.add_render_rule("link_open", _link_open)
@@ -203,7 +210,7 @@ def _neutral(text: str) -> str:
     text = _TAG.sub("&lt;", text)
     text = _BANG.sub("&#33;", _IMAGE.sub("", text))
     text = _LINK.sub("]&#40;", text)
-    text = _DEFINITION.sub("]&#58;", text)
+    text = _DEFINITION.sub(r"\1&#58;", text)
     return _without_macros(_without_bad_attributes(text))
 
 

@@ -51,9 +51,9 @@ class LiveView:
     """Streams into a widget, and puts the final output in its place."""
 
     def __init__(self, model: str) -> None:
-        from IPython.display import display  # noqa: PLC0415 - importing this module must cost nothing
+        from IPython.display import display
 
-        from mixroute_magic.display.live import LiveStream  # noqa: PLC0415 - the same, for ipywidgets
+        from mixroute_magic.display.live import LiveStream
 
         self._stream = LiveStream(model)
         self._handle = display(self._stream.bundle, raw=True, display_id=True)
@@ -86,7 +86,7 @@ class StaticView:
 
     def finish(self, reply: Reply, *, status: str, notes: Sequence[str], metadata: Mapping[str, Any]) -> None:
         """Leave the same output that a page gets."""
-        from IPython.display import display  # noqa: PLC0415 - importing this module must cost nothing
+        from IPython.display import display
 
         display(_bundle(reply, status, notes), raw=True, metadata={"mixroute": dict(metadata)})
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["render"]
 
 _LITERAL = 'Literal double braces are written {{ "{{" }}.'
+_LONGEST = 80
 _ROWS = _COLUMNS = 20
 
 
@@ -81,7 +82,7 @@ def _pieces(environment: Environment, body: str) -> Iterator[tuple[bool, str]]:
                 yield True, expression
                 expression = ""
     except TemplateSyntaxError as error:
-        raise TemplateError(f"{_quoted(expression)} … cannot be read: {error.message}.", _LITERAL) from error
+        raise TemplateError(f"{_quoted(expression)} … cannot be read: {error.message}", _LITERAL) from error
     if expression:
         raise TemplateError(f"{_quoted(expression)} is not closed with }}}}.", _LITERAL)
 
@@ -94,7 +95,7 @@ def _fill(environment: Environment, expression: str, scope: Mapping[str, Any]) -
         context = template.new_context(cast("dict[str, Any]", scope), shared=True)  # shared: no copy of the notebook
         return "".join(template.root_render_func(context))
     except TemplateSyntaxError as error:
-        raise TemplateError(f"{_quoted(expression)} cannot be read: {error.message}.", _LITERAL) from error
+        raise TemplateError(f"{_quoted(expression)} cannot be read: {error.message}", _LITERAL) from error
     except Exception as error:
         if missing := _missing(environment, expression, scope):
             message = f"{_quoted(expression)} needs {missing}, which this notebook does not have."
@@ -116,7 +117,8 @@ def _neighbours(missing: str, scope: Iterable[str]) -> str:
 
 
 def _quoted(expression: str) -> str:
-    return textwrap.shorten(expression, 80, placeholder=" …")
+    text = " ".join(expression.split())
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 def _shown(value: object) -> object:
@@ -148,17 +150,17 @@ def _table(frame: Any) -> str:
     """Return a DataFrame as a Markdown table; of a long or wide one the head, and its shape."""
     rows, columns = frame.shape
     head = frame.iloc[:_ROWS, :_COLUMNS]
-    index = [" / ".join(str(name or "") for name in frame.index.names)]
+    index = " / ".join("" if name is None else str(name) for name in frame.index.names)
     lines = [
-        _row([*index, *head.columns]),
+        _row([index, *head.columns]),
         _row(["---"] * (1 + head.shape[1])),
         *(_row(values) for values in head.itertuples(name=None)),
     ]
     if head.shape != frame.shape:
-        lines += ["", f"(the beginning of {rows:,} rows × {columns:,} columns)"]
+        lines += ["", f"(the beginning of a table of {rows:,} × {columns:,})"]
     return "\n".join(lines)
 
 
 def _row(cells: Iterable[object]) -> str:
-    texts = (" ".join(str(cell).split()).replace("|", "\\|") for cell in cells)
+    texts = (" ".join(str(cell).splitlines()).replace("|", "\\|") for cell in cells)
     return f"| {' | '.join(texts)} |"

@@ -1,0 +1,229 @@
+"""``{{ expression }}`` in a prompt."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+from functools import partial
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mixroute_magic.errors import TemplateError
+from mixroute_magic.prompt.templates import render
+
+
+def double(x: int) -> int:
+    """Return twice as much."""
+    return 2 * x
+
+
+class Point:
+    x = 1
+
+    def shifted(self) -> int:
+        return self.x + 1
+
+
+class Broken:
+    def __str__(self) -> str:
+        raise OSError("disk is gone")
+
+
+def fail(body: str, **names: Any) -> list[str]:
+    with pytest.raises(TemplateError) as caught:
+        render(body, names)
+    return caught.value.lines()
+
+
+def test_names_and_expressions_are_filled() -> None:
+    names = {"x": 3, "d": {"k": [1, 2]}, "double": double}
+    assert render("{{ x }}, {{x+1}}, {{ d.k[1] }}, {{ d['k'] }}, {{ double(x) }}", names) == "3, 4, 2, [1, 2], 6"
+
+
+def test_filters_conditions_and_defaults_work() -> None:
+    names = {"words": ["b", "a"]}
+    assert render("{{ words | sort | join('-') }} {{ 'yes' if words else 'no' }}", names) == "a-b yes"
+    assert render("{{ missing | default('nothing') }}", names) == "nothing"
+
+
+def test_builtins_are_there_below_the_notebooks_names() -> None:
+    assert render("{{ len(x) }} {{ max(x) }}", {"x": [1, 5]}) == "2 5"
+    assert render("{{ len }}", {"len": "mine"}) == "mine"
+
+
+def test_only_pythons_builtins_are_there_not_jinjas() -> None:
+    assert "lipsum" in fail("{{ lipsum() }}")[0]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "plain\n",
+        "{x} ${y} $x$ {% if x %} {# note #} {%- raw -%} %} }} #}",
+        '{"a": {"b": 1}}',
+        "\\frac{a}{b} \\{ \\}",
+        "f(){ return {}; }\n\n",
+        "# heading\n## {braces}\n",
+    ],
+)
+@pytest.mark.parametrize("filled", ["", "{{ x }}"])
+def test_everything_else_passes_untouched(body: str, filled: str) -> None:
+    assert render(body + filled + body, {"x": "{{ x }}"}) == body + ("{{ x }}" if filled else "") + body
+
+
+@given(st.text(st.characters(exclude_characters="\r", exclude_categories=["Cs", "Cn"])))
+@settings(deadline=None)
+def test_any_text_passes_around_an_expression(text: str) -> None:
+    single = text.replace("{", "(")
+    assert render(f"{single}{{{{ x }}}}{single}", {"x": text}) == single + text + single
+
+
+def test_newlines_at_the_end_are_kept() -> None:
+    assert render("{{ x }}\n\n", {"x": "a\n"}) == "a\n\n\n"
+
+
+def test_values_are_never_rendered_again() -> None:
+    assert render("{{ a }}", {"a": "{{ b }} {% c %} <&>"}) == "{{ b }} {% c %} <&>"
+
+
+def test_braces_and_quotes_inside_an_expression() -> None:
+    assert render("{{ {'a': {'b': '}}'}}['a']['b'] }}", {}) == "}}"
+    assert render("{{ '{{' }}", {}) == "{{"
+
+
+def test_the_hyphens_of_jinja_take_the_blanks_around() -> None:
+    assert render("a  {{- x -}}  b", {"x": 1}) == "a1b"
+
+
+def test_a_missing_name_is_told_with_its_neighbours() -> None:
+    lines = fail("Look at {{ dff.shape }}.", df=1, other=2, _dff=3)
+    assert lines == ["TemplateError: {{ dff.shape }} needs dff, which this notebook does not have.", "Did you mean df?"]
+
+
+def test_a_missing_name_in_other_letters_is_found() -> None:
+    assert fail("{{ total }}", Total=1)[1] == "Did you mean Total?"
+
+
+def test_a_missing_name_without_neighbours_may_have_been_meant_literally() -> None:
+    lines = fail("\\frac{{a}}{b}", number=1)
+    assert lines[0] == "TemplateError: {{a}} needs a, which this notebook does not have."
+    assert lines[1] == 'Define it first. Literal double braces are written {{ "{{" }}.'
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("{{ a b }}", "{{ a b }} cannot be read: expected token"),
+        ("{{ a ? b }}", "{{ a … cannot be read: unexpected char '?'"),
+        ("{{1,2},{3}}", "{{1,2 … cannot be read: unexpected '}'"),
+        ("{{}}", "{{}} cannot be read: Expected an expression"),
+        ("{{ a | nofilter }}", "No filter named 'nofilter'"),
+        ("so {{ a\n", "{{ a is not closed with }}"),
+        ('{{"a":' + "1" * 99 + ",}}", "1111… cannot be read"),
+        ("{{ " + "a b " * 50 + "}}", "a b a… cannot be read"),
+    ],
+)
+def test_what_is_no_expression_is_named_with_the_way_to_write_braces(body: str, said: str) -> None:
+    lines = fail(body, a=1, b=2)
+    assert said in lines[0]
+    assert lines[1:] == ['Literal double braces are written {{ "{{" }}.']
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("{{ 1 / zero }}", "{{ 1 / zero }} failed with ZeroDivisionError: division by zero"),
+        ("{{ d.nope }}", "{{ d.nope }} failed with UndefinedError: 'dict object' has no attribute 'nope'"),
+        ("{{ double('a', 1) }}", "{{ double('a', 1) }} failed with TypeError: "),
+        ("{{ broken }}", "{{ broken }} failed with OSError: disk is gone"),
+    ],
+)
+def test_an_exception_is_named_with_its_expression(body: str, said: str) -> None:
+    assert said in fail(body, zero=0, d={}, double=double, broken=Broken())[0]
+
+
+def test_an_interrupt_in_an_expression_is_an_interrupt() -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        render("{{ f() }}", {"f": interrupt})
+
+
+def test_a_function_becomes_its_source() -> None:
+    assert render("{{ f }}!", {"f": double}) == inspect.getsource(double).rstrip() + "!"
+
+
+def test_a_method_becomes_its_source_without_its_indent() -> None:
+    assert render("{{ p.shifted }}", {"p": Point()}) == "def shifted(self) -> int:\n    return self.x + 1"
+
+
+def test_a_class_becomes_its_source() -> None:
+    assert render("{{ P }}", {"P": Point}) == inspect.getsource(Point).rstrip()
+
+
+def test_code_without_source_becomes_its_repr() -> None:
+    names: dict[str, Any] = {}
+    exec("def typed(): pass", names)
+    assert render("{{ len }} {{ int }}", {}) == "<built-in function len> <class 'int'>"
+    assert render("{{ typed }}", names) == repr(names["typed"])
+
+
+def test_other_values_become_their_text() -> None:
+    assert render("{{ n }} {{ x }} {{ p }}", {"n": None, "x": 0.1, "p": partial(int, "1")}).startswith("None 0.1 func")
+
+
+@pytest.fixture
+def pandas() -> Any:
+    return pytest.importorskip("pandas")
+
+
+def test_a_short_dataframe_becomes_a_markdown_table(pandas: Any) -> None:
+    df = pandas.DataFrame({"city": ["臺北", "a|b\nc"], "n": [1, 2.5]})
+    assert render("{{ df }}\n", {"df": df}).splitlines() == [
+        "|  | city | n |",
+        "| --- | --- | --- |",
+        "| 0 | 臺北 | 1.0 |",
+        "| 1 | a\\|b c | 2.5 |",
+    ]
+
+
+def test_a_long_dataframe_shows_its_head_and_its_shape(pandas: Any) -> None:
+    lines = render("{{ df }}", {"df": pandas.DataFrame({"n": range(5000)})}).splitlines()
+    assert lines[-2:] == ["", "(the beginning of a table of 5,000 × 1)"]
+    assert lines[2:-2] == [f"| {n} | {n} |" for n in range(20)]
+
+
+def test_a_wide_dataframe_shows_its_first_columns(pandas: Any) -> None:
+    df = pandas.DataFrame([range(30)], index=pandas.Index(["a"], name="key"))
+    lines = render("{{ df }}", {"df": df}).splitlines()
+    assert lines[0] == f"| key | {' | '.join(map(str, range(20)))} |"
+    assert lines[-1] == "(the beginning of a table of 1 × 30)"
+
+
+def test_a_series_becomes_a_table_of_one_column(pandas: Any) -> None:
+    series = pandas.Series([1, 2], name="n", index=pandas.Index(["a", "b"], name=0))
+    assert render("{{ s }}", {"s": series}) == "| 0 | n |\n| --- | --- |\n| a | 1 |\n| b | 2 |"
+
+
+def test_a_subclass_of_dataframe_is_a_table_too(pandas: Any) -> None:
+    kind = type("GeoFrame", (pandas.DataFrame,), {})
+    assert render("{{ df }}", {"df": kind({"n": []})}) == "|  | n |\n| --- | --- |"
+
+
+def test_expressions_on_a_dataframe_work(pandas: Any) -> None:
+    df = pandas.DataFrame({"n": [1, 2]})
+    assert render("{{ df.shape }} {{ len(df) }} {{ df['n'].sum() }} {{ df.n.max() }}", {"df": df}) == "(2, 1) 2 3 2"
+
+
+def test_a_prompt_without_braces_imports_no_jinja() -> None:
+    script = (
+        "import sys; from mixroute_magic.prompt.templates import render; render('a {b} %}', {});"
+        "assert 'jinja2' not in sys.modules; render('{{ 1 }}', {}); assert 'jinja2' in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)

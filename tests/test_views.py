@@ -1,0 +1,238 @@
+"""The views of a reply: in a terminal, on a page (its messages), and where nobody looks."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import nbformat
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from jupyter_client.manager import start_new_kernel
+from nbclient import NotebookClient
+
+from mixroute_magic.display.views import TextView, footer, open_view
+from mixroute_magic.wire import Chunk, Reply, Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from jupyter_client import BlockingKernelClient, KernelManager
+
+ROOT = Path(__file__).parents[1]
+REPLY = Reply("Hello *you*", "glm-5", finish_reason="stop", usage=Usage(25, 100), seconds=1.23)
+LINE = "glm-5 · 25 → 100 tokens · 1.2 s · stop"
+SETUP = """
+import threading, time
+from mixroute_magic.display.views import open_view
+from mixroute_magic.wire import Chunk, Reply, ReplyBuilder, Usage
+view = open_view(get_ipython(), "glm-5")
+builder = ReplyBuilder("glm-5")
+def show(**parts):
+    chunk = Chunk(**parts)
+    builder.add(chunk)
+    view.show(chunk)
+"""
+FINISH = """
+show(finish_reason="stop", usage=Usage(25, 100))
+view.finish(builder.reply(1.23), status="complete", notes=[], metadata={"version": 1})
+"""
+
+
+class TestFooter:
+    @pytest.mark.parametrize(
+        ("reply", "status", "notes", "line"),
+        [
+            (REPLY, "complete", [], LINE),
+            (Reply("", "m"), "failed", [], "m · tokens unknown · failed"),
+            (Reply("", "m", usage=Usage(12345, None)), "interrupted", [], "m · 12,345 → ? tokens · interrupted"),
+            (REPLY, "complete", ["two\nlines\x1b[31m"], f"{LINE} · two lines[31m"),
+        ],
+    )
+    def test_it_tells_what_is_known_on_one_line(self, reply: Reply, status: str, notes: list[str], line: str) -> None:
+        assert footer(reply, status, notes) == line
+
+
+class TestTerminal:
+    @pytest.fixture
+    def view(self) -> Iterator[TextView]:
+        yield open_view(InteractiveShell.instance(), "glm-5")  # type: ignore[misc]
+        InteractiveShell.clear_instance()
+
+    def test_text_is_written_as_it_comes(self, view: TextView, capsys: pytest.CaptureFixture[str]) -> None:
+        view.show(Chunk(text="Hello "))
+        assert capsys.readouterr().out == "Hello "
+        view.show(Chunk(text="*you*"))
+        view.finish(REPLY, status="complete", notes=[], metadata={})
+        assert capsys.readouterr().out == f"*you*\n\n{LINE}\n"
+
+    def test_control_characters_of_an_answer_do_nothing(
+        self, view: TextView, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        view.show(Chunk(text="a\x1b]0;title\x07\tb\n\x9b2J"))
+        assert capsys.readouterr().out == "a]0;title\tb\n2J"
+
+    def test_reasoning_is_one_word_where_nobody_watches(
+        self, view: TextView, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        for piece in ("First", " then"):
+            view.show(Chunk(reasoning=piece))
+        view.show(Chunk(text="Hello"))
+        assert capsys.readouterr().out == "thinking …\n\nHello"
+
+    def test_a_retry_is_told(self, view: TextView, capsys: pytest.CaptureFixture[str]) -> None:
+        view.retrying("the gateway is busy", 2.0)
+        assert capsys.readouterr().out == "the gateway is busy; trying again in 2 s\n"
+
+    def test_a_failure_before_any_text_leaves_the_footer(
+        self, view: TextView, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        view.finish(Reply("", "glm-5"), status="failed", notes=[], metadata={})
+        assert capsys.readouterr().out == "glm-5 · tokens unknown · failed\n"
+
+    def test_reasoning_is_dimmed_on_a_real_terminal(self) -> None:
+        code = "from mixroute_magic.display.views import *; from mixroute_magic.wire import Chunk\n"
+        code += "view = TextView(); view.show(Chunk(reasoning='why')); view.show(Chunk(text='so'))"
+        ours, theirs = pty.openpty()
+        subprocess.run([sys.executable, "-c", code], cwd=ROOT, stdout=theirs, check=True)
+        os.close(theirs)
+        assert os.read(ours, 1000) == b"\x1b[2mwhy\x1b[0m\r\n\r\nso"
+        os.close(ours)
+
+
+def run(client: BlockingKernelClient, code: str, **metadata: str) -> str:
+    """Send ``code`` as a notebook's page does, and return the message id."""
+    content = {"code": code, "silent": False, "store_history": True, "allow_stdin": True, "stop_on_error": True}
+    message = client.session.msg("execute_request", content | {"user_expressions": {}}, metadata=metadata)
+    client.shell_channel.send(message)
+    return str(message["header"]["msg_id"])
+
+
+def messages(client: BlockingKernelClient, request: str) -> Iterator[dict[str, Any]]:
+    """Yield what the kernel publishes for a request, until it is idle again."""
+    while True:
+        message = client.get_iopub_msg(timeout=60)
+        if message["parent_header"].get("msg_id") == request:
+            yield message
+            if message["content"].get("execution_state") == "idle":
+                return
+
+
+def frames(published: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the contents of the widget's own messages."""
+    data = [message["content"]["data"] for message in published if message["msg_type"] == "comm_msg"]
+    return [message["content"] for message in data if message["method"] == "custom"]
+
+
+def outputs(published: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+    return [message["content"] for message in published if message["msg_type"] == kind]
+
+
+@pytest.fixture(scope="module")
+def kernel() -> Iterator[tuple[KernelManager, BlockingKernelClient]]:
+    manager, client = start_new_kernel(env=os.environ | {"PYTHONPATH": str(ROOT)})
+    yield manager, client
+    client.stop_channels()
+    manager.shutdown_kernel(now=True)
+
+
+@pytest.fixture
+def client(kernel: tuple[KernelManager, BlockingKernelClient]) -> BlockingKernelClient:
+    return kernel[1]
+
+
+class TestPage:
+    def test_many_deltas_become_few_frames_that_carry_all_of_them(self, client: BlockingKernelClient) -> None:
+        feed = """
+began = time.monotonic()
+for number in range(2000):
+    show(text=f"word{number} " + "\\n\\n" * (number % 100 == 99))
+    time.sleep(0.0005)
+"""
+        took = "\nprint(time.monotonic() - began, threading.active_count() - before)"
+        code = "import threading; before = threading.active_count()" + SETUP + feed + FINISH + took
+        published = list(messages(client, run(client, code, cellId="c1")))
+        seconds, threads = outputs(published, "stream")[0]["text"].split()
+        sent = frames(published)
+        html, tail = "", ""
+        for frame in sent:
+            html += frame["html"]
+            tail = frame["tail"] if frame["fresh"] else tail + frame["tail"]
+        assert 2 < len(sent) <= 25 * float(seconds) + 2
+        assert all(f"word{number} " in (html + tail).replace("<", " <") for number in range(2000))
+        assert threads == "0"
+
+    def test_the_widget_gives_way_to_the_final_output(self, client: BlockingKernelClient) -> None:
+        code = f"{SETUP}show(reasoning='why, 為何')\nshow(text='Hello <b>')\n{FINISH}"
+        published = list(messages(client, run(client, code, cellId="c1")))
+        (shown,) = outputs(published, "display_data")
+        assert set(shown["data"]) == {"application/vnd.jupyter.widget-view+json", "text/plain"}
+        (final,) = outputs(published, "update_display_data")
+        assert final["transient"] == shown["transient"]
+        reasoning = "<details><summary>Reasoning (3 words)</summary><p>why, 為何</p></details>"
+        assert final["data"]["text/markdown"] == f"{reasoning}\n\nHello &lt;b>\n\n*{LINE}*"
+        assert final["data"]["text/plain"] == f"Hello <b>\n\n{LINE}"
+        assert final["metadata"] == {"mixroute": {"version": 1}}
+        assert [message["msg_type"] for message in published][-3:-1] == ["update_display_data", "comm_close"]
+
+    def test_the_first_text_is_sent_while_the_next_chunk_is_waited_for(self, client: BlockingKernelClient) -> None:
+        code = f"{SETUP}view.retrying('busy', 2.0)\nshow(text='First')\ninput()\n{FINISH}"
+        published = []
+        for message in messages(client, run(client, code, cellId="c1")):
+            published.append(message)
+            if frames([message]) and "tail" in frames([message])[0]:
+                client.get_stdin_msg(timeout=60)
+                client.input("go on")
+        assert frames(published)[0] == {"retry": "busy", "seconds": 2.0}
+        assert frames(published)[1] == {"reasoning": "", "html": "", "tail": "First", "fresh": False}
+        assert len(outputs(published, "update_display_data")) == 1
+
+    def test_an_interrupt_leaves_what_came_and_no_thread(
+        self, kernel: tuple[KernelManager, BlockingKernelClient]
+    ) -> None:
+        manager, client = kernel
+        feed = """
+try:
+    while True:
+        show(text="more ")
+except KeyboardInterrupt:
+    view.finish(builder.reply(), status="interrupted", notes=[], metadata={})
+print([thread.name for thread in threading.enumerate() if "mixroute" in thread.name])
+"""
+        published = []
+        for message in messages(client, run(client, SETUP + feed, cellId="c1")):
+            if frames([message]) and not frames(published):
+                manager.interrupt_kernel()
+            published.append(message)
+        (final,) = outputs(published, "update_display_data")
+        assert final["data"]["text/plain"].startswith("more more ")
+        assert final["data"]["text/plain"].endswith("glm-5 · tokens unknown · interrupted")
+        assert outputs(published, "stream")[0]["text"] == "[]\n"
+
+    def test_a_frame_that_fails_costs_no_final_output(self, client: BlockingKernelClient) -> None:
+        code = f"{SETUP}view.show(Chunk(text=b'not text'))\nshow(text='Hello')\n{FINISH}"
+        published = list(messages(client, run(client, code, cellId="c1")))
+        assert frames(published) == []
+        assert outputs(published, "update_display_data")[0]["data"]["text/plain"] == f"Hello\n\n{LINE}"
+        assert outputs(published, "stream") == []
+
+    def test_without_a_cell_id_only_the_final_output_is_sent(self, client: BlockingKernelClient) -> None:
+        code = f"{SETUP}view.retrying('busy', 2.0)\nshow(text='Hello')\n{FINISH}"
+        published = list(messages(client, run(client, code)))
+        assert not [message for message in published if message["msg_type"].startswith("comm")]
+        assert len(outputs(published, "display_data")) == 1
+
+
+def test_an_executed_notebook_holds_the_final_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    cell = nbformat.v4.new_code_cell(f"{SETUP}show(text='Hello')\n{FINISH}")
+    notebook = nbformat.v4.new_notebook(cells=[cell])
+    NotebookClient(notebook, resources={"metadata": {"path": str(tmp_path)}}, kernel_name="python3").execute()
+    (output,) = notebook.cells[0].outputs
+    assert output.output_type == "display_data"
+    assert output.data == {"text/markdown": f"Hello\n\n*{LINE}*", "text/plain": f"Hello\n\n{LINE}"}
+    assert output.metadata == {"mixroute": {"version": 1}}

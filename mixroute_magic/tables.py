@@ -36,7 +36,7 @@ class Table:
         lines = [self._text_row(row, widths) for row in table]
         return "\n".join([self.caption, *([""] if lines else []), *lines, *([""] if self.notes else []), *self.notes])
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         return {"text/plain": repr(self), "text/markdown": self.to_markdown(), "text/html": self.to_html()}
 
     def to_markdown(self) -> str:

@@ -328,10 +328,17 @@ def test_demo_turns_are_not_sent_to_a_real_gateway(shell: Shell, gateway: Script
     assert "2 turns of the offline demo not sent" in printed
 
 
-def test_nobody_can_be_asked_for_a_key_without_a_terminal(shell: Shell) -> None:
-    error, _ = shell.fail("%mixroute login")
-    assert isinstance(error, e.AuthenticationError)
-    assert "MIXROUTE_API_KEY" in error.hint
+def test_where_nobody_can_be_asked_for_a_key_the_other_way_is_named() -> None:
+    code = (
+        "from IPython.core.interactiveshell import InteractiveShell as S; s = S.instance(colors='nocolor');"
+        "s.run_line_magic('load_ext', 'mixroute_magic'); assert not s.run_cell('%mixroute login').success"
+    )
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    asked = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True, start_new_session=True
+    )
+    assert "Nobody can be asked for a key here." in asked.stdout + asked.stderr
+    assert "MIXROUTE_API_KEY" in asked.stdout + asked.stderr
 
 
 def test_a_key_of_the_environment_is_not_forgotten_by_logout(shell: Shell) -> None:

@@ -177,6 +177,7 @@ class TestMakeSafe:
             ("[open\n\n```\n<b>\n```", "&#91;open\n\n```text\n<b>\n```"),
             ("```python\nx", "```python\nx\n```"),
             ("```mermaid\ngraph LR; A-->B\n```", "```mermaid\ngraph LR; A-->B\n```"),
+            ("- ```mermaid\n  A\n  ```", "- <pre><code>A</code></pre>"),
             ("```mermaid\nA@{ img: 'https://a.b' }\n```", "```text\nA@{ img: 'https://a.b' }\n```"),
             ("``` x\" y='`b`", "&#96;&#96;&#96; x\" y='`b`"),
             ("``` a ``` b&c", "&#96;&#96;&#96; a &#96;&#96;&#96; b&c"),

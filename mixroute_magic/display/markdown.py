@@ -229,9 +229,7 @@ def _without_macros(text: str) -> str:
 
 def _is_inert(code: Token) -> bool:
     """Tell whether a block of code would do nothing even if all of it were read as prose."""
-    diagram = "mermaid" in code.info.lower()
-    clean = not _BAD_INFO.search(code.info) or (diagram and code.info.strip() == "mermaid")
-    return clean and not (diagram and _BAD_DIAGRAM.search(code.content)) and _neutral(code.content) == code.content
+    return not _BAD_INFO.search(code.info) and _neutral(code.content) == code.content
 
 
 def _is_closed(lines: Sequence[str], markup: str) -> bool:
@@ -242,7 +240,9 @@ def _is_closed(lines: Sequence[str], markup: str) -> bool:
 def _isolated(code: Token) -> list[str]:
     """Write a fence that no line in it can end, and that cannot itself end a fence, for it has a language."""
     words = _LANGUAGE.findall(code.info)
-    language = words[0] if words and "mermaid" not in code.info.lower() else "text"
+    language = words[0] if words else "text"
+    if "mermaid" in code.info.lower() and _BAD_DIAGRAM.search(code.content):
+        language = "text"
     mark = code.markup[0]
     longest = max((len(run) for run in re.findall(f"{mark}+", code.content)), default=0)
     fence = mark * max(3, longest + 1)

@@ -108,8 +108,12 @@ class Client:
     def chat(self, messages: Iterable[Message | Mapping[str, Any]], *, model: str, **params: Any) -> Reply:
         """Send messages and return the whole answer. Parameters and errors are those of `stream`."""
         builder = ReplyBuilder(model)
-        for chunk in self.stream(messages, model=model, **params):
-            builder.add(chunk)
+        try:
+            for chunk in self.stream(messages, model=model, **params):
+                builder.add(chunk)
+        except MixRouteError as error:
+            error.partial = builder.reply().text
+            raise
         return builder.reply()
 
     def models(self) -> list[Model]:
@@ -284,7 +288,7 @@ def _connection_error(error: Exception, host: str, timeout: float) -> APIConnect
     from requests import exceptions as http
     from urllib3 import exceptions as transport
 
-    reason = _innermost(error)
+    reason = _reason(error)
     if isinstance(error, http.ConnectTimeout):
         return APITimeoutError(f"{host} could not be reached within {_CONNECT_SECONDS:.0f} s.", _NETWORK_HINT)
     if isinstance(error, http.Timeout | transport.TimeoutError | TimeoutError):
@@ -292,24 +296,24 @@ def _connection_error(error: Exception, host: str, timeout: float) -> APIConnect
         return APITimeoutError(f"{host} sent nothing for {timeout:g} s.", hint)
     if isinstance(error, http.SSLError | transport.SSLError):
         return APIConnectionError(
-            f"No safe connection to {host}: {reason}", "Check the clock, the proxy and its certificate."
+            f"No safe connection to {host}{reason}", "Check the clock, the proxy and its certificate."
         )
     if isinstance(error, http.ProxyError):
-        return APIConnectionError(f"The proxy does not lead to {host}: {reason}", "Check HTTPS_PROXY and NO_PROXY.")
+        return APIConnectionError(f"The proxy does not lead to {host}{reason}", "Check HTTPS_PROXY and NO_PROXY.")
     if isinstance(error, http.ConnectionError) and not isinstance(error.__context__, transport.ProtocolError):
-        return APIConnectionError(f"{host} cannot be reached: {reason}", _NETWORK_HINT)
-    return APIConnectionError(f"The connection to {host} broke: {reason}", "Run the cell again.")
+        return APIConnectionError(f"{host} cannot be reached{reason}", _NETWORK_HINT)
+    return APIConnectionError(f"The connection to {host} broke{reason}", "Run the cell again.")
 
 
 _NETWORK_HINT = "Check the network and MIXROUTE_BASE_URL, then run the cell again; %mixroute demo works offline."
 
 
-def _innermost(error: BaseException) -> str:
-    """Return the operating system's own words, without the wrapping of three libraries."""
+def _reason(error: BaseException) -> str:
+    """Return how the sentence ends: with the operating system's words, where three libraries have wrapped some."""
     while True:
         inner = getattr(error, "reason", None) or error.__context__ or next(iter(error.args), None)
         if not isinstance(inner, BaseException):
             break
         error = inner
-    said = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return f"{said.rstrip('.')}."
+    said = error.strerror if isinstance(error, OSError) else None
+    return f": {said}." if said else "."

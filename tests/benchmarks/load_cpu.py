@@ -19,7 +19,7 @@ LOAD = "shell.run_line_magic('load_ext', 'mixroute_magic')"
 
 def measure(statement: str) -> float:
     """Return the CPU seconds of one statement in a fresh process."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("COV", "PYTHONDONT"))}
     command = [sys.executable, "-c", SHELL + TIMED.format(statement)]
     return float(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout)
 

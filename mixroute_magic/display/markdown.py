@@ -54,7 +54,8 @@ _DEFINITION = re.compile(
 _BARE_URL = re.compile(r"(?:(?:https?|ftp)://|www\.)[^\s<]*", re.IGNORECASE)
 _MACRO = re.compile(r"\\(?:href|style|class|cssId|require|mmlToken|unicode|bbox|data(?=\s*\{))(?![A-Za-z])")
 _BAD_INFO = re.compile(r"[\"<&$\\]|mermaid", re.IGNORECASE)
-_BAD_FENCE = re.compile(rf"(?:`{{3,}}|~{{3,}})(?=[^\n]*?(?:{_BAD_INFO.pattern}))", re.IGNORECASE)
+_UP_TO_BAD_INFO = re.compile(rf"^.*(?=(?:{_BAD_INFO.pattern}))", re.IGNORECASE | re.MULTILINE)
+_FENCE = re.compile(r"`{3,}|~{3,}")
 _OPEN_BRACKET = re.compile(r"\[(?=(?:\\.|[^\[\]\\])*\Z)", re.DOTALL)
 # Diagrams are drawn by the page: those that may fetch, style or link stay code.
 _BAD_DIAGRAM = re.compile(r"[<\\]|//|%%\{|url|img|icon|config|click|href|import", re.IGNORECASE)
@@ -217,7 +218,7 @@ def _neutral(text: str) -> str:
 def _without_bad_attributes(text: str) -> str:
     """Take away what JupyterLab would write unescaped into an attribute: formulas in addresses, odd languages."""
     text = _BARE_URL.sub(lambda url: url[0].replace("$", "%24").replace("\\", "%5C"), text)
-    return _BAD_FENCE.sub(lambda fence: _as_code(fence[0]), text)
+    return _UP_TO_BAD_INFO.sub(lambda line: _FENCE.sub(lambda fence: _as_code(fence[0]), line[0]), text)
 
 
 def _without_macros(text: str) -> str:

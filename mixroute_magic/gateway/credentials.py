@@ -81,8 +81,13 @@ class Credentials:
         """Forget the key that `login` kept. A key in the environment stays: it is not ours."""
         self._entered = ""
         keyring = _keyring()
-        if keyring is not None and _from_keyring():
+        if keyring is None or not _from_keyring():
+            return
+        try:
             keyring.delete_password(_SERVICE, KEY_VARIABLE)
+        except keyring.errors.KeyringError as error:
+            hint = f"Delete it there: its service is {_SERVICE}."
+            raise AuthenticationError(f"The system keyring did not let go of the key: {error}.", hint) from None
 
     def __repr__(self) -> str:
         return f"Credentials(source={self.source()!r})"

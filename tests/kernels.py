@@ -1,0 +1,233 @@
+"""A real kernel as a notebook's front end drives it, and the notebook that this front end saves."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import nbformat
+from jupyter_client.manager import start_new_kernel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from jupyter_client import BlockingKernelClient
+
+ROOT = Path(__file__).parents[1]
+KEY = "sk-test-key-kernel"
+PATIENCE = 60  # seconds for a message that should come at once
+
+Message = dict[str, Any]
+
+
+def environment(home: Path, base_url: str = "", notebook: Path | None = None, **ours: str) -> dict[str, str]:
+    """Return a kernel's environment: nothing of the person's own, a key, and no keyring to write one to."""
+    theirs = ("MIXROUTE_", "JUPYTER", "JPY_")
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(theirs)}
+    isolated = {
+        "HOME": str(home),
+        "IPYTHONDIR": str(home / "ipython"),
+        "JUPYTER_CONFIG_DIR": str(home / "config"),
+        "JUPYTER_DATA_DIR": str(home / "data"),
+        "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
+        "PYTHONPATH": str(ROOT),
+        "PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring",
+    }
+    session = {"JPY_SESSION_NAME": str(notebook)} if notebook else {}
+    return clean | isolated | session | {"MIXROUTE_BASE_URL": base_url, "MIXROUTE_API_KEY": KEY} | ours
+
+
+class Ran:
+    """One execution of a cell, as its front end sees it: growing until `wait` has returned."""
+
+    def __init__(self, client: BlockingKernelClient, request: str, heard: list[Message]) -> None:
+        self._client = client
+        self._request = request
+        self._heard = heard
+        self.messages: list[Message] = []
+        self.reply: Message = {}
+
+    def until(self, reached: Callable[[Ran], bool]) -> Ran:
+        """Read what the kernel publishes until something has been reached."""
+        while not reached(self):
+            message = self._client.get_iopub_msg(timeout=PATIENCE)
+            self._heard.append(message)
+            if message["parent_header"].get("msg_id") == self._request:
+                self.messages.append(message)
+        return self
+
+    def wait(self) -> Ran:
+        """Read to the end of the execution."""
+        self.until(lambda ran: ran.contents("status")[-1:] == [{"execution_state": "idle"}])
+        while self.reply.get("parent_header", {}).get("msg_id") != self._request:
+            self.reply = self._client.get_shell_msg(timeout=PATIENCE)
+            self._heard.append(self.reply)
+        return self
+
+    def answer(self, typed: str) -> None:
+        """Type what the cell asks for."""
+        self._heard.append(self._client.get_stdin_msg(timeout=PATIENCE))
+        self._client.input(typed)
+
+    def contents(self, kind: str) -> list[dict[str, Any]]:
+        """Return the contents of all messages of one type."""
+        return [message["content"] for message in self.messages if message["msg_type"] == kind]
+
+    @property
+    def status(self) -> str:
+        """``ok`` or ``error``."""
+        return str(self.reply["content"]["status"])
+
+    @property
+    def outputs(self) -> list[nbformat.NotebookNode]:
+        """The outputs as they stand below the cell now, updates applied."""
+        outputs, places = [], {}
+        for message in self.messages:
+            kind, content = message["msg_type"], message["content"]
+            display_id = content.get("transient", {}).get("display_id")
+            if kind == "update_display_data":
+                outputs[places[display_id]].update(data=content["data"], metadata=content["metadata"])
+            elif kind in {"display_data", "execute_result", "stream", "error"}:
+                places[display_id] = len(outputs)
+                outputs.append(nbformat.v4.output_from_msg(message))
+        return outputs
+
+    @property
+    def frames(self) -> list[dict[str, Any]]:
+        """What was sent to the live view."""
+        data = [content["data"] for content in self.contents("comm_msg")]
+        return [item["content"] for item in data if item.get("method") == "custom"]
+
+    @property
+    def streamed(self) -> str:
+        """The answer's text in the live view so far."""
+        html = tail = ""
+        for frame in self.frames:
+            html += frame.get("html", "")
+            tail = frame.get("tail", "") if frame.get("fresh") else tail + frame.get("tail", "")
+        return html + tail
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """The records of this package in the outputs' metadata."""
+        metadata = [output.get("metadata", {}) for output in self.outputs]
+        return [data["mixroute"] for data in metadata if "mixroute" in data]
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """The one record there is."""
+        (record,) = self.records
+        return record
+
+    @property
+    def markdown(self) -> str:
+        """What a page shows, without streams and errors."""
+        return "\n\n".join(output.data.get("text/markdown", "") for output in self.outputs if "data" in output)
+
+    @property
+    def text(self) -> str:
+        """What a terminal would show, without errors."""
+        texts = [output.get("text") or output.get("data", {}).get("text/plain", "") for output in self.outputs]
+        return "\n\n".join(text for text in texts if text)
+
+    @property
+    def lines(self) -> list[str]:
+        """What the person reads of the error."""
+        return [line for output in self.outputs if output.output_type == "error" for line in output.traceback]
+
+
+class Kernel:
+    """A kernel with the extension loaded, and all that it said; a context manager that ends it.
+
+    Parameters
+    ----------
+    home
+        Where everything lies that kernels keep.
+    base_url
+        The gateway.
+    notebook
+        The notebook's path, where the front end tells it.
+    ours
+        More of the environment.
+    """
+
+    def __init__(self, home: Path, base_url: str = "", notebook: Path | None = None, **ours: str) -> None:
+        self.home = home
+        self.heard: list[Message] = []
+        self.manager, self._client = start_new_kernel(
+            env=environment(home, base_url, notebook, **ours), cwd=str(home)
+        )
+        self.run("%load_ext mixroute_magic")
+
+    def send(self, code: str, cell_id: str | None = None, *, allow_stdin: bool = True) -> Ran:
+        """Send a cell as a front end does, which may name it."""
+        content = {
+            "code": code,
+            "silent": False,
+            "store_history": True,
+            "user_expressions": {},
+            "allow_stdin": allow_stdin,
+            "stop_on_error": True,
+        }
+        metadata = {"cellId": cell_id} if cell_id else {}
+        message = self._client.session.msg("execute_request", content, metadata=metadata)
+        self._client.shell_channel.send(message)
+        return Ran(self._client, message["header"]["msg_id"], self.heard)
+
+    def run(self, code: str, cell_id: str | None = None, *, allow_stdin: bool = True) -> Ran:
+        """Run a cell to its end."""
+        return self.send(code, cell_id, allow_stdin=allow_stdin).wait()
+
+    def value(self, expression: str) -> str:
+        """Return what an expression is in the kernel, as its ``str``."""
+        ran = self.run(f"print({expression}, end='')", allow_stdin=False)
+        assert ran.status == "ok", ran.lines
+        return ran.text
+
+    def interrupt(self) -> None:
+        """Press Stop."""
+        self.manager.interrupt_kernel()
+
+    def restart(self) -> None:
+        """Restart the kernel as the front end's menu does, and load the extension again."""
+        self.manager.restart_kernel()
+        self._client.wait_for_ready(timeout=PATIENCE)
+        self.run("%load_ext mixroute_magic")
+
+    def kill(self) -> None:
+        """End it without a word, as the machine does when memory runs out."""
+        self.manager.shutdown_kernel(now=True)
+
+    def close(self) -> None:
+        """End it, and let it write what it has to."""
+        self._client.stop_channels()
+        self.manager.shutdown_kernel()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Document:
+    """A notebook in its front end: cells with ids and outputs, and a file that holds what was saved."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._cells: dict[str, nbformat.NotebookNode] = {}
+
+    def run(self, kernel: Kernel, cell_id: str, source: str) -> Ran:
+        """Run a cell, and keep what comes of it below the cell."""
+        ran = kernel.run(source, cell_id)
+        self._cells[cell_id] = nbformat.v4.new_code_cell(source, id=cell_id, outputs=ran.outputs)
+        return ran
+
+    def save(self, *cell_ids: str) -> None:
+        """Save the cells in this order, and no others; without ids, all in the order of their first run."""
+        cells = [self._cells[cell_id] for cell_id in cell_ids or self._cells]
+        nbformat.write(nbformat.v4.new_notebook(cells=cells), self.path)

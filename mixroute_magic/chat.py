@@ -98,10 +98,12 @@ def ask(
     """
     request = plan.request()
     taken = _Taken(plan, request)
-    entry = ledger.begin(model=request.model, gateway=plan.gateway, thread=plan.thread, notebook=notebook)
     place = conversation.begin(plan.run)
+    entry: str | None = None
     failure: BaseException | None = None
-    try:
+    try:  # from here on the view is finished whatever happens: a locked ledger can be interrupted, too
+        entry = ledger.begin(model=request.model, gateway=plan.gateway, thread=plan.thread, notebook=notebook)
+        taken.start_clock()
         for chunk in client.send(request, view.retrying):
             taken.add(chunk)
             view.show(chunk)
@@ -132,6 +134,10 @@ class _Taken:
         self._created = datetime.now(UTC)
         self._started = time.monotonic()
         self._first: float | None = None
+
+    def start_clock(self) -> None:
+        """Count from now: what came before is not the gateway's time."""
+        self._started = time.monotonic()
 
     def add(self, chunk: Chunk) -> None:
         if self._first is None and (chunk.text or chunk.reasoning):

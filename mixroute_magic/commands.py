@@ -75,7 +75,7 @@ def thread(session: Session, options: ThreadOptions) -> Table:
         forgotten = conversation.clear(name)
         return Table(caption=f"Thread {name}: {_turns(forgotten)} forgotten. The outputs in the notebook stay.")
     notebook.thread = name
-    above = conversation.above(session.run(), name)
+    above = _without_demo_turns(session, conversation.above(session.run(), name))
     return _thread_table(name, above, settings(session).system, notebook.announcement())
 
 
@@ -167,7 +167,7 @@ def _preview(plan: Plan) -> Preview:
         f"Nothing was sent. It would be {messages} ({earlier}) to {request.model} at {plan.gateway}, "
         f"about {estimate_tokens(request.messages):,} tokens."
     )
-    return Preview(sentence, request)
+    return Preview(" · ".join([sentence, *plan.notes]), request)
 
 
 def _models(session: Session, pattern: str) -> Table:
@@ -202,9 +202,8 @@ def _thread_table(name: str, above: Sequence[Turn], system: str | None, notes: l
     for number, turn in enumerate(above, start=1):
         for message in turn.messages:
             if message.role != "system":
-                tokens = turn.usage.output_tokens if message.role == "assistant" else turn.usage.input_tokens
-                shown = "unknown" if tokens is None else f"{tokens:,}"
-                rows.append([str(number), message.role, _first_words(message.content), turn.model, shown])
+                by_model = ["", ""] if message.role == "user" else [turn.model, _number(turn.usage.output_tokens)]
+                rows.append([str(number), message.role, _first_words(message.content), *by_model])
     if not rows:
         return Table(
             caption=f"Thread {name}: nothing stands above this cell. The next question starts afresh.", notes=notes
@@ -221,6 +220,10 @@ def _thread_table(name: str, above: Sequence[Turn], system: str | None, notes: l
 def _first_words(text: str, length: int = 60) -> str:
     words = " ".join(text.split())
     return words if len(words) <= length else words[: length - 1] + "…"
+
+
+def _number(count: int | None) -> str:
+    return "unknown" if count is None else f"{count:,}"
 
 
 def _count(number: int, noun: str) -> str:

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
 
-@pytest.fixture(autouse=True)
-def _nobody_is_at_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give this process a home of its own for each test, and no ``MIXROUTE_*``."""
-    for name in [name for name in os.environ if name.startswith("MIXROUTE_")]:
-        monkeypatch.delenv(name)
-    home: Path = tmp_path_factory.mktemp("home")
-    for name in ("HOME", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR"):
-        monkeypatch.setenv(name, str(home))
+@pytest.fixture(scope="session", autouse=True)
+def _apart_from_the_person(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Take ``MIXROUTE_*`` out of the environment, and give Jupyter and IPython folders of their own."""
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("MIXROUTE_")]:
+            patch.delenv(name)
+        for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR"):
+            patch.setenv(name, str(home))
+        yield

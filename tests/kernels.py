@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -182,7 +183,7 @@ class Kernel:
 
     def value(self, expression: str) -> str:
         """Return what an expression is in the kernel, as its ``str``."""
-        ran = self.run(f"print({expression}, end='')", allow_stdin=False)
+        ran = self.run(f"print(({expression}), end='')", allow_stdin=False)
         assert ran.status == "ok", ran.lines
         return ran.text
 
@@ -198,7 +199,7 @@ class Kernel:
 
     def kill(self) -> None:
         """End it without a word, as the machine does when memory runs out."""
-        self.manager.shutdown_kernel(now=True)
+        self.manager.signal_kernel(signal.SIGKILL)
 
     def close(self) -> None:
         """End it, and let it write what it has to."""

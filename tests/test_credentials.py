@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -55,6 +56,7 @@ def in_a_process(folder: Path, code: str, backend: str = "FileKeyring", **enviro
     """Run code with a keyring backend and return the lines that it printed."""
     (folder / "store.py").write_text(BACKEND)
     known = {"PYTHONPATH": str(folder), "PYTHON_KEYRING_BACKEND": f"store.{backend}", "HOME": str(folder)} | environment
+    known |= {name: value for name, value in os.environ.items() if name.startswith("COV")}
     head = "from mixroute_magic.gateway.credentials import Credentials\nkept = Credentials()\n"
     ran = subprocess.run([sys.executable, "-c", head + code], env=known, capture_output=True, text=True, check=True)
     return ran.stdout.splitlines()
@@ -70,7 +72,13 @@ def test_a_login_is_kept_in_the_keyring_for_the_next_kernel_until_logout(tmp_pat
 
 
 def test_a_locked_keyring_costs_nothing_but_the_keeping(tmp_path: Path) -> None:
-    code = "print(kept.key()); print(kept.login('sk-test')); print(kept.key(), kept.source()); kept.logout(); print(kept.key())"
+    code = """
+print(kept.key())
+print(kept.login("sk-test"))
+print(kept.key(), kept.source())
+kept.logout()
+print(kept.key())
+"""
     expected = ["None", "this kernel's memory", "sk-test %mixroute login", "None"]
     assert in_a_process(tmp_path, code, "LockedKeyring") == expected
 
@@ -88,7 +96,14 @@ except Exception as error:
 
 
 def test_without_the_keyring_package_the_key_stays_in_memory(tmp_path: Path) -> None:
-    code = "import sys; sys.modules['keyring'] = None\nprint(kept.login('sk-test')); print(kept.key()); kept.logout(); print(kept.key())"
+    code = """
+import sys
+sys.modules["keyring"] = None
+print(kept.login("sk-test"))
+print(kept.key())
+kept.logout()
+print(kept.key())
+"""
     assert in_a_process(tmp_path, code) == ["this kernel's memory", "sk-test", "None"]
 
 

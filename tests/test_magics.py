@@ -86,7 +86,10 @@ def test_loading_registers_everything_once_and_unloading_removes_it(shell: Shell
 
 
 def test_loading_prints_nothing() -> None:
-    code = "from IPython.core.interactiveshell import InteractiveShell as S; S.instance().run_line_magic('load_ext', 'mixroute_magic')"
+    code = (
+        "from IPython.core.interactiveshell import InteractiveShell as S;"
+        "S.instance().run_line_magic('load_ext', 'mixroute_magic')"
+    )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout + ran.stderr == ""
 

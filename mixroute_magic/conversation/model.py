@@ -121,12 +121,15 @@ class Conversation:
         self._once_saved.update(saved)
 
     def restore(self, cell: str, turns: Iterable[Turn]) -> int:
-        """Bring back a cell's turns from the saved document, and return how many; memory wins over the file."""
+        """Bring back a cell's turns from the saved document; memory wins over the file.
+
+        Returns how many of them are complete: only these are sent again.
+        """
         kept = dict(enumerate(turns))
         if cell in self._cells or not kept:
             return 0
         self._cells[cell] = _Cell(turns=kept, next_place=len(kept))
-        return len(kept)
+        return sum(turn.status == COMPLETE for turn in kept.values())
 
     def above(self, run: Run, thread: str) -> list[Turn]:
         """Return the complete turns that stand above: of the cells above, and of this run of this cell so far."""

@@ -52,7 +52,7 @@ class Wording:
 
 
 ENGLISH = Wording(
-    one_message="**Offline demo: no model was called.** This 1 message is all that `{model}` would have seen:",
+    one_message="**Offline demo: no model was called.** This one message is all that `{model}` would have seen:",
     messages="**Offline demo: no model was called.** These {count} messages are all that `{model}` would have seen:",
     header="role | begins with",
     left_out="*… {count} earlier messages, not shown in this table*",

@@ -1,0 +1,120 @@
+"""Against llm-katan, a gateway that others wrote: its echo, its tokens, its errors."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from kernels import KEY, Kernel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextmanager
+def katan(home: Path, *options: str) -> Iterator[str]:
+    """Run llm-katan's echo for the length of a block, and yield its base URL."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    command = [str(Path(sys.executable).with_name("llm-katan")), "--model", "echo", "--backend", "echo"]
+    command += ["--host", "127.0.0.1", "--port", port, "--stats-file", str(home / "stats.json"), *options]
+    log = home / "katan.log"
+    with log.open("w") as output, subprocess.Popen(command, cwd=home, stdout=output, stderr=output) as server:
+        try:
+            _wait_for(f"http://127.0.0.1:{port}/health", server, log)
+            yield f"http://127.0.0.1:{port}/v1"
+        finally:
+            server.terminate()
+
+
+def _wait_for(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            urllib.request.urlopen(url, timeout=5).close()
+        except OSError:
+            time.sleep(0.05)  # nothing to wait on before the server listens
+        else:
+            return
+    pytest.fail(f"llm-katan did not start:\n{log.read_text()}")
+
+
+@pytest.fixture(scope="module")
+def base_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with katan(tmp_path_factory.mktemp("katan"), "--chunk-delay-ms", "5") as url:
+        yield url
+
+
+@pytest.fixture
+def kernel(tmp_path: Path, base_url: str) -> Iterator[Kernel]:
+    with Kernel(tmp_path, base_url, MIXROUTE_MODEL="echo") as kernel:
+        yield kernel
+
+
+def reported_tokens(base_url: str, *messages: dict[str, str]) -> tuple[int, int]:
+    """Ask llm-katan without this package, and return the tokens that it reports."""
+    request = urllib.request.Request(
+        f"{base_url}/chat/completions",
+        json.dumps({"model": "echo", "messages": messages}).encode(),
+        {"Content-Type": "application/json", "Authorization": f"Bearer {KEY}"},
+    )
+    with urllib.request.urlopen(request, timeout=60) as response:
+        usage = json.load(response)["usage"]
+    return usage["prompt_tokens"], usage["completion_tokens"]
+
+
+def recorded_tokens(home: Path) -> list[tuple[Any, ...]]:
+    """Return the tokens of each request in the ledger."""
+    with closing(sqlite3.connect(home / "data" / "mixroute" / "ledger.sqlite")) as database:
+        return database.execute("select input_tokens, output_tokens from requests order by started").fetchall()
+
+
+def test_a_conversation_of_two_turns_is_streamed_and_counted_as_reported(kernel: Kernel, base_url: str) -> None:
+    first = kernel.run("%%chat\nHow do you do?", "a")
+    second = kernel.run("%%chat\nWhat did I just ask?", "b")
+    assert "messages=1 " in first.text
+    assert "messages=3 " in second.text
+    answer = second.metadata["messages"][-1]["content"]
+    assert answer.endswith("User: What did I just ask?")
+    assert len(second.frames) > 1
+    assert second.streamed in answer
+    turn_one, turn_two = first.metadata["messages"], second.metadata["messages"]
+    asked = [reported_tokens(base_url, turn_one[0]), reported_tokens(base_url, *turn_one, turn_two[0])]
+    assert recorded_tokens(kernel.home) == asked
+    assert [(ran.metadata["usage"]["input_tokens"], ran.metadata["usage"]["output_tokens"]) for ran in (first, second)] == asked
+
+
+def test_its_models_are_listed(kernel: Kernel) -> None:
+    ran = kernel.run("%model --list")
+    assert ran.status == "ok"
+    assert ran.text.startswith("1 model at 127.0.0.1:")
+    assert "echo" in ran.text.splitlines()[-1]
+
+
+def test_a_key_that_it_does_not_know_is_refused_in_a_few_lines(tmp_path: Path) -> None:
+    with katan(tmp_path, "--validate-keys") as url, Kernel(tmp_path, url) as kernel:
+        ran = kernel.run("%%chat\nHello", "a")
+        heard = json.dumps(kernel.heard, default=str)
+    assert ran.reply["content"]["ename"] == "AuthenticationError"
+    assert len(ran.lines) in {2, 3}
+    assert KEY not in heard
+
+
+def test_its_failures_are_tried_again_and_then_told(tmp_path: Path) -> None:
+    with katan(tmp_path, "--error-rate", "1.0") as url, Kernel(tmp_path, url) as kernel:
+        kernel.run("%config MixRoute.retries = 1")
+        ran = kernel.run("%%chat\nHello", "a")
+    assert ran.reply["content"]["ename"] == "ServerError"
+    assert "internal server error" in ran.lines[0]
+    assert len([frame for frame in ran.frames if "retry" in frame]) == 1
+    assert ran.metadata["status"] == "failed"
+    assert recorded_tokens(tmp_path) == [(None, None)]

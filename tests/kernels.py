@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from jupyter_client import BlockingKernelClient
+    from jupyter_client.blocking import BlockingKernelClient
 
 ROOT = Path(__file__).parents[1]
 KEY = "sk-test-key-kernel"
@@ -59,6 +59,10 @@ class Ran:
                 self.messages.append(message)
         return self
 
+    def until_streamed(self, text: str) -> Ran:
+        """Read until the live view shows this text of the answer, and no more."""
+        return self.until(lambda ran: ran.streamed == text)
+
     def wait(self) -> Ran:
         """Read to the end of the execution."""
         self.until(lambda ran: ran.contents("status")[-1:] == [{"execution_state": "idle"}])
@@ -84,7 +88,8 @@ class Ran:
     @property
     def outputs(self) -> list[nbformat.NotebookNode]:
         """The outputs as they stand below the cell now, updates applied."""
-        outputs, places = [], {}
+        outputs: list[nbformat.NotebookNode] = []
+        places: dict[str | None, int] = {}
         for message in self.messages:
             kind, content = message["msg_type"], message["content"]
             display_id = content.get("transient", {}).get("display_id")
@@ -157,9 +162,7 @@ class Kernel:
     def __init__(self, home: Path, base_url: str = "", notebook: Path | None = None, **ours: str) -> None:
         self.home = home
         self.heard: list[Message] = []
-        self.manager, self._client = start_new_kernel(
-            env=environment(home, base_url, notebook, **ours), cwd=str(home)
-        )
+        self.manager, self._client = start_new_kernel(env=environment(home, base_url, notebook, **ours), cwd=str(home))
         self.run("%load_ext mixroute_magic")
 
     def send(self, code: str, cell_id: str | None = None, *, allow_stdin: bool = True) -> Ran:

@@ -419,7 +419,7 @@ def test_a_stream_can_fail_with_an_event(caller: Caller) -> None:
 
 
 def test_an_answer_begins_by_saying_that_no_model_was_called(caller: Caller) -> None:
-    assert caller.answer("Hello").startswith("**Offline demo: no model was called.** This 1 message is")
+    assert caller.answer("Hello").startswith("**Offline demo: no model was called.** This one message is")
     assert caller.answer("你好").startswith("**離線示範：沒有呼叫任何模型。**")
 
 

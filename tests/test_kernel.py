@@ -1,4 +1,4 @@
-"""The magics in a real kernel, driven as a notebook's front end does, against a gateway that keeps what it was asked."""
+"""The magics in a real kernel, driven as a notebook's page drives it; the gateway keeps what it was asked."""
 
 from __future__ import annotations
 
@@ -52,7 +52,8 @@ def refusal(message: str, code: str = "") -> dict[str, Any]:
 def dictated(pieces: SimpleQueue[Piece | None]) -> Iterator[Piece]:
     """Stream what a test puts into a queue, until it puts ``None``."""
     yield from answer()
-    yield from iter(pieces.get, None)
+    while piece := pieces.get():
+        yield piece
 
 
 def everything(kernel: Kernel) -> str:
@@ -76,7 +77,9 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
 @pytest.fixture
 def kernel(running: Kernel) -> Kernel:
     """A kernel that other tests have used, with an empty conversation; its cells are ``first`` and ``second``."""
-    ran = running.run("%thread main --clear\n%thread aside --clear\n%thread main\n%model --reset\n%reload_ext mixroute_magic")
+    ran = running.run(
+        "%thread main --clear\n%thread aside --clear\n%thread main\n%model --reset\n%reload_ext mixroute_magic"
+    )
     assert ran.status == "ok"
     return running
 
@@ -101,7 +104,7 @@ class TestStreaming:
             ran = kernel.send("%%chat\nHello", "first")
             for text, so_far in (("One", "One"), (" two", "One two"), (" three", "One two three")):
                 words.put(delta(text))
-                ran.until(lambda ran, so_far=so_far: ran.streamed == so_far)
+                ran.until_streamed(so_far)
             for piece in (STOP, USAGE, DONE, None):
                 words.put(piece)
             ran.wait()
@@ -155,7 +158,9 @@ class TestConversation:
             assert third.text.endswith(" · 2 earlier turns restored from talk.ipynb")
             document.save()
             kernel.restart()
-            assert document.run(kernel, "b", "%%chat\nB again").text.endswith(" · 3 earlier turns restored from talk.ipynb")
+            assert document.run(kernel, "b", "%%chat\nB again").text.endswith(
+                " · 3 earlier turns restored from talk.ipynb"
+            )
             assert "restored" not in document.run(kernel, "c", "%%chat\nC again").text
         assert sent(gateway)[2:] == [
             [asked("A"), said("a"), asked("B"), said("b"), asked("C")],
@@ -225,7 +230,10 @@ class TestOptions:
     def test_the_reply_is_put_in_a_variable(self, kernel: Kernel) -> None:
         with behind(kernel, whole_answer("Hel", "lo")):
             kernel.run("%%chat -o greeting\nHi", "first")
-        assert kernel.value("type(greeting).__name__, greeting.text, greeting.usage.output_tokens") == "('Reply', 'Hello', 100)"
+        assert (
+            kernel.value("type(greeting).__name__, greeting.text, greeting.usage.output_tokens")
+            == "('Reply', 'Hello', 100)"
+        )
 
     def test_templates_are_filled_from_the_notebook(self, kernel: Kernel) -> None:
         with behind(kernel, whole_answer("a")) as gateway:
@@ -327,7 +335,7 @@ class TestFailure:
         with behind(kernel, dictated(words), whole_answer("fine")) as gateway:
             ran = kernel.send("%%chat\nA", "first")
             words.put(delta("partial text"))
-            ran.until(lambda ran: ran.streamed == "partial text")
+            ran.until_streamed("partial text")
             words.put(Reset())
             assert ran.wait().status == "error"
             kernel.run("%%chat\nB", "second")
@@ -366,7 +374,7 @@ class TestInterrupt:
             ran = kernel.send("%%chat\nA", "first")
             words.put(delta("partial text"))
             words.put(Pause(60))
-            ran.until(lambda ran: ran.streamed == "partial text")
+            ran.until_streamed("partial text")
             kernel.interrupt()
             assert ran.wait().status == "error"
             assert gateway.closed_by_client.wait(30)
@@ -525,7 +533,7 @@ class TestLedger:
         words: SimpleQueue[Piece | None] = SimpleQueue()
         with scripted(dictated(words)) as gateway, Kernel(tmp_path, gateway.base_url) as kernel:
             words.put(delta("partial text"))
-            kernel.send("%%chat\nA", "a").until(lambda ran: ran.streamed == "partial text")
+            kernel.send("%%chat\nA", "a").until_streamed("partial text")
             kernel.kill()
             words.put(None)
         (row,) = ledger(tmp_path)
@@ -533,14 +541,17 @@ class TestLedger:
 
 
 class TestLoading:
-    STATE = "; ".join(
-        (
-            "ip = get_ipython()",
-            "ours = lambda values: sum('mixroute' in type(v).__module__ or 'mixroute' in getattr(v, '__module__', '') for v in values)",
-            "state = lambda: ('chat' in ip.magics_manager.magics['line'], 'chat' in ip.magics_manager.magics['cell'], "
-            "ours(ip.configurables), ours(ip.input_transformers_cleanup))",
-        )
-    )
+    STATE = """
+magics = get_ipython().magics_manager.magics
+
+def ours(values):
+    return sum("mixroute" in type(value).__module__ + getattr(value, "__module__", "") for value in values)
+
+def state():
+    shell = get_ipython()
+    transformers = shell.input_transformers_cleanup
+    return "chat" in magics["line"], "chat" in magics["cell"], ours(shell.configurables), ours(transformers)
+"""
 
     def test_unloading_removes_everything_and_loading_brings_it_back(self, tmp_path: Path) -> None:
         with scripted(*map(whole_answer, "ab")) as gateway, Kernel(tmp_path, gateway.base_url) as kernel:

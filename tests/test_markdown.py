@@ -48,7 +48,7 @@ $$
 E = mc^2
 $$
 
-and \\(x\\), \\[y\\]. See https://example.org/a?b=1&c=2 or <mailto@example.org>.
+and $x$. See https://example.org/a?b=1&c=2 or <mailto@example.org>.
 
 [ref]: https://example.org "Title"
 """
@@ -138,6 +138,11 @@ class TestBlocks:
 
 
 class TestMakeSafe:
+    def test_formulas_in_parentheses_and_brackets_are_written_with_dollars(self) -> None:
+        written = "So \\( x_1 < y \\) and\n\\[\nx\n\\]\nbut `\\(x\\)`, \\\\[2pt] and \\(a $ b\\)."
+        shown = "So $x_1 < y$ and\n$$\nx\n$$\nbut `\\(x\\)`, \\\\[2pt] and \\(a $ b\\)."
+        assert make_safe(written) == shown
+
     def test_an_ordinary_answer_is_unchanged(self) -> None:
         ordinary = ORDINARY.replace("<mailto@example.org>", "mail@example.org")
         assert make_safe(ordinary) == ordinary

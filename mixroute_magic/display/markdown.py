@@ -33,6 +33,8 @@ _FORMULA = re.compile(
     r"\$\$.{1,2000}?\$\$|\$[^$]+\$|\\\(.{1,2000}?\\\)|\\\[.{1,2000}?\\\]|\\begin\{(\w+\*?)\}.{1,2000}?\\end\{\1\}",
     re.DOTALL,
 )
+_PARENTHESES = re.compile(r"(?<!\\)\\\(([^$\n]{1,500}?)\\\)")
+_BRACKETS = re.compile(r"(?<!\\)\\\[([^$]{1,2000}?)\\\]")
 
 # An address that ends at the same place for every parser, and needs no escaping inside an attribute.
 _URL_CHARACTER = r"[^\s\ufeff<>\"`\\$\[\]{}|^()]"
@@ -199,9 +201,9 @@ def _paragraph(text: str) -> str:
     done = 0
     for span in _CODE_SPAN.finditer(text):
         code = span[0] if _neutral(span[0]) == span[0] else f"<code>{_as_code(span[2])}</code>"
-        safe += [_neutral(text[done : span.start()]), code]
+        safe += [_neutral(_with_dollars(text[done : span.start()])), code]
         done = span.end()
-    return _without_bad_attributes("".join([*safe, _neutral(text[done:])]))
+    return _without_bad_attributes("".join([*safe, _neutral(_with_dollars(text[done:]))]))
 
 
 def _neutral(text: str) -> str:
@@ -213,6 +215,12 @@ def _neutral(text: str) -> str:
     text = _LINK.sub("]&#40;", text)
     text = _DEFINITION.sub(r"\1&#58;", text)
     return _without_macros(_without_bad_attributes(text))
+
+
+def _with_dollars(text: str) -> str:
+    r"""Write ``\(x\)`` and ``\[x\]``, as many models do, in the way that notebooks typeset."""
+    text = _PARENTHESES.sub(lambda formula: f"${formula[1].strip()}$", text)
+    return _BRACKETS.sub(lambda formula: f"$${formula[1]}$$", text)
 
 
 def _without_bad_attributes(text: str) -> str:

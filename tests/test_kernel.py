@@ -471,12 +471,11 @@ class TestSetup:
             assert "this kernel's memory" in login.wait().text
             assert "%mixroute login" in kernel.run("%mixroute status", "s").text
             kernel.run("%%chat\nA", "a")
-            assert kernel.run("%%chat\n{{ open('/proc/self/cmdline').read() and 'A' }}", "a").status == "ok"
             assert kernel.run("%mixroute logout", "l").text == "The key is forgotten."
             kernel.run("%%chat\nA", "a")
             assert TYPED_KEY not in everything(kernel)
         keys = [request.headers.get("authorization") for request in gateway.asked]
-        assert keys == [f"Bearer {TYPED_KEY}", f"Bearer {TYPED_KEY}", None]
+        assert keys == [f"Bearer {TYPED_KEY}", None]
 
     def test_nobody_can_type_a_key_where_nobody_is(self, kernel: Kernel) -> None:
         ran = kernel.run("%mixroute login", allow_stdin=False)

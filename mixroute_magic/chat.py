@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -104,9 +105,10 @@ def ask(
     try:  # from here on the view is finished whatever happens: a locked ledger can be interrupted, too
         entry = ledger.begin(model=request.model, gateway=plan.gateway, thread=plan.thread, notebook=notebook)
         taken.start_clock()
-        for chunk in client.send(request, view.retrying):
-            taken.add(chunk)
-            view.show(chunk)
+        with closing(client.send(request, view.retrying)) as chunks:
+            for chunk in chunks:
+                taken.add(chunk)
+                view.show(chunk)
     except KeyboardInterrupt as interrupt:
         failure = interrupt
         raise ChatInterrupted(taken.reply().text) from None

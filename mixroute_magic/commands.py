@@ -7,7 +7,8 @@ from fnmatch import fnmatch
 from typing import TYPE_CHECKING, Any
 
 from mixroute_magic.chat import DEMO, Plan, Settings, ask
-from mixroute_magic.errors import AuthenticationError, TemplateError
+from mixroute_magic.errors import AuthenticationError, ChatInterrupted, TemplateError
+from mixroute_magic.gateway.credentials import KEY_VARIABLE
 from mixroute_magic.prompt.templates import render
 from mixroute_magic.tables import Table
 
@@ -19,25 +20,23 @@ if TYPE_CHECKING:
     from mixroute_magic.options import ChatOptions, ModelOptions, SetupOptions, ThreadOptions
     from mixroute_magic.session import Session
     from mixroute_magic.usage.report import UsageReport
+    from mixroute_magic.wire import Reply
 
 __all__ = ["chat", "model", "settings", "setup", "thread", "usage"]
 
 
 def chat(session: Session, options: ChatOptions, body: str) -> Preview | None:
     """Ask, and leave the answer in the cell; with ``--dry-run`` return what would have been sent."""
-    plan = _plan(session, options, render(body, session.shell.user_ns))
-    _refuse_key(plan, session.credentials.key())
-    if options.dry_run:
-        return _preview(plan)
-    notebook = session.notebook()
-    reply = ask(
-        plan,
-        client=session.client(),
-        conversation=notebook.conversation,
-        ledger=session.ledger,
-        view=session.view(plan.settings.model),
-        notebook=str(notebook.path) if notebook.path else None,
-    )
+    try:
+        plan = _plan(session, options, render(body, session.shell.user_ns))
+        _refuse_key(plan, session.credentials.key())
+        if options.dry_run:
+            return _preview(plan)
+        reply = _ask(session, plan)
+    except ChatInterrupted:
+        raise
+    except KeyboardInterrupt:  # before the question was asked: a template or an import took long
+        raise ChatInterrupted from None
     if options.output:
         session.shell.user_ns[options.output] = reply
     return None
@@ -53,7 +52,7 @@ def model(session: Session, options: ModelOptions, system: str | None = None) ->
     given = _given(options) | ({"model": options.name} if options.name else {})
     if system is not None:
         given["system"] = system.strip()
-    notebook.chosen |= given
+    notebook.chosen = _merged(notebook.chosen, given)
     return _settings_table(settings(session))
 
 
@@ -146,6 +145,18 @@ def _without_demo_turns(session: Session, above: list[Turn]) -> list[Turn]:
     if session.demo_base_url() or not any(turn.demo for turn in above) or session.client().is_demo():
         return above
     return [turn for turn in above if not turn.demo]
+
+
+def _ask(session: Session, plan: Plan) -> Reply:
+    notebook = session.notebook()
+    return ask(
+        plan,
+        client=session.client(),
+        conversation=notebook.conversation,
+        ledger=session.ledger,
+        view=session.view(plan.settings.model),
+        notebook=str(notebook.path) if notebook.path else None,
+    )
 
 
 def _refuse_key(plan: Plan, key: str | None) -> None:
@@ -255,7 +266,9 @@ def _login(session: Session) -> Table:
         raise AuthenticationError("Nobody can be asked for a key here.", "Set MIXROUTE_API_KEY instead.") from None
     place = session.credentials.login(pasted)
     session.use_demo(wanted=False)
-    return Table(caption=f"The key is kept in {place}. Chat cells now ask {session.client().host}.")
+    first = session.credentials.source()
+    notes = [f"But {first} is set, and is used first."] if first == KEY_VARIABLE else []
+    return Table(caption=f"The key is kept in {place}. Chat cells now ask {session.client().host}.", notes=notes)
 
 
 def _logout(session: Session) -> Table:

@@ -414,6 +414,16 @@ class TestInterrupt:
         assert ran.metadata["status"] == "interrupted"
         assert len(gateway.asked) == 1
 
+    def test_while_a_template_is_filled_nothing_is_asked(self, kernel: Kernel) -> None:
+        kernel.run("import threading\ndef wait():\n    print('waiting')\n    threading.Event().wait()")
+        with behind(kernel, whole_answer("a")) as gateway:
+            ran = kernel.send("%%chat\n{{ wait() }}", "first").until(lambda ran: "waiting" in ran.text)
+            kernel.interrupt()
+            assert ran.wait().status == "error"
+        assert len(ran.lines) == 2
+        assert ran.lines[0].startswith("Interrupted: Nothing had arrived")
+        assert gateway.asked == []
+
     def test_while_the_ledger_is_opened_nothing_is_asked(self, tmp_path: Path) -> None:
         database = tmp_path / "ledger.sqlite"
         url = f"sqlite:///{database}"

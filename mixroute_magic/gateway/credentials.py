@@ -53,6 +53,7 @@ class Credentials:
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
         self._environ = environ
         self._entered = ""
+        self._kept: str | None = None  # what the keyring holds; asked once, as it may take long or ask the user
 
     def key(self) -> str | None:
         """Return the key, or ``None`` where there is none."""
@@ -81,8 +82,9 @@ class Credentials:
         """Forget the key that `login` kept. A key in the environment stays: it is not ours."""
         self._entered = ""
         keyring = _keyring()
-        if keyring is None or not _from_keyring():
+        if keyring is None or not _from_keyring(keyring):
             return
+        self._kept = None
         try:
             keyring.delete_password(_SERVICE, KEY_VARIABLE)
         except keyring.errors.KeyringError as error:
@@ -97,9 +99,9 @@ class Credentials:
             return key, KEY_VARIABLE
         if self._entered:
             return self._entered, "%mixroute login"
-        if key := _from_keyring():
-            return key, "the system keyring"
-        return "", None
+        if self._kept is None:
+            self._kept = _from_keyring(_keyring())
+        return self._kept, "the system keyring" if self._kept else None
 
 
 def _keyring() -> ModuleType | None:
@@ -111,8 +113,7 @@ def _keyring() -> ModuleType | None:
     return keyring  # type: ignore[no-any-return,unused-ignore]
 
 
-def _from_keyring() -> str:
-    keyring = _keyring()
+def _from_keyring(keyring: ModuleType | None) -> str:
     if keyring is None:
         return ""
     try:

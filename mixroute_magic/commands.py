@@ -161,7 +161,7 @@ def _ask(session: Session, plan: Plan) -> Reply:
 
 def _refuse_key(plan: Plan, key: str | None) -> None:
     """Never send the key in a message, wherever it came from."""
-    texts = [message.content for message in plan.request().messages]
+    texts = [message.text for message in plan.request().messages]
     if key and any(key in text for text in texts):
         raise TemplateError(
             "The message contains your API key; nothing was sent.", "Take it out, then run the cell again."
@@ -214,7 +214,7 @@ def _thread_table(name: str, above: Sequence[Turn], system: str | None, notes: l
         for message in turn.messages:
             if message.role != "system":
                 by_model = ["", ""] if message.role == "user" else [turn.model, _number(turn.usage.output_tokens)]
-                rows.append([str(number), message.role, _first_words(message.content), *by_model])
+                rows.append([str(number), message.role, _first_words(message.text), *by_model])
     if not rows:
         return Table(
             caption=f"Thread {name}: nothing stands above this cell. The next question starts afresh.", notes=notes

@@ -17,19 +17,29 @@ __all__ = ["Chunk", "Message", "Model", "Reply", "ReplyBuilder", "Request", "Usa
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message of a conversation: ``role`` is ``system``, ``user`` or ``assistant``."""
+    """One message of a conversation, kept as it is on the wire.
+
+    ``content`` is mostly text, but may be a list of parts or ``None``; ``extra`` holds whatever else it came with.
+    """
 
     role: str
-    content: str
+    content: Any
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def text(self) -> str:
+        """The words of the message, without whatever else is in it."""
+        return _text(self.content)
 
     @classmethod
     def from_wire(cls, data: Mapping[str, Any]) -> Message:
         """Read a message from the wire's JSON."""
-        return cls(str(data.get("role", "")), _text(data.get("content")))
+        extra = {name: value for name, value in data.items() if name not in {"role", "content"}}
+        return cls(str(data.get("role", "")), data.get("content"), extra)
 
     def to_wire(self) -> dict[str, Any]:
         """Return the wire's JSON."""
-        return {"role": self.role, "content": self.content}
+        return {"role": self.role, "content": self.content, **self.extra}
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,18 @@ def test_only_what_the_user_set_is_sent() -> None:
     assert gateway.asked[0].headers["authorization"] == "Bearer sk-test"
 
 
+def test_a_message_goes_out_as_it_was_given() -> None:
+    parts = [
+        {"type": "text", "text": "What is this?"},
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA"}},
+    ]
+    messages = [{"role": "user", "content": parts, "name": "ada"}]
+    with scripted(whole("x")) as gateway:
+        client_of(gateway).chat(messages, model="glm-5")
+    assert gateway.bodies[0]["messages"] == messages
+    assert Message.from_wire(messages[0]).text == "What is this?"
+
+
 def test_chat_returns_the_whole_reply() -> None:
     with scripted(whole("Hel", "lo")) as gateway:
         answered = client_of(gateway).chat(HELLO, model="glm-5")

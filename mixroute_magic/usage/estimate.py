@@ -17,5 +17,5 @@ _TOKENS_PER_MESSAGE = 4
 
 def estimate_tokens(messages: Iterable[Message]) -> int:
     """Return a rough count: a token is about four bytes of UTF-8, and a message takes about four more for its frame."""
-    sizes = (len(message.content.encode("utf-8", "replace")) for message in messages)
+    sizes = (len(message.text.encode("utf-8", "replace")) for message in messages)
     return sum(_TOKENS_PER_MESSAGE + -(-size // _BYTES_PER_TOKEN) for size in sizes)

@@ -186,6 +186,7 @@ GOOD = turn("x").to_metadata()
         GOOD | {"messages": [{"role": "developer", "content": "x"}]},
         GOOD | {"messages": [{"role": ["user"], "content": "x"}]},
         GOOD | {"messages": [{"role": "user", "content": {"x": 1}}]},
+        GOOD | {"messages": [{"role": "user", "content": "x", "name": "root"}]},
     ],
 )
 def test_what_is_no_record_of_this_version_is_no_turn(forged: object) -> None:

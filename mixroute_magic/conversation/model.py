@@ -19,7 +19,7 @@ COMPLETE, INTERRUPTED, FAILED = "complete", "interrupted", "failed"
 
 _VERSION = 1
 _TEXTS = ("served_model", "finish_reason", "request_hash", "request_id", "created")
-_ROLES = frozenset({"system", "user", "assistant"})
+_ROLES = ("system", "user", "assistant")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,10 +198,9 @@ def _read_messages(data: Any) -> tuple[Message, ...] | None:
 
 
 def _is_message(item: Any) -> bool:
-    if not isinstance(item, Mapping):
+    if not isinstance(item, Mapping) or set(item) != {"role", "content"}:
         return False
-    role, content = item.get("role"), item.get("content")
-    return isinstance(role, str) and role in _ROLES and isinstance(content, str)
+    return item["role"] in _ROLES and isinstance(item["content"], str)
 
 
 def _text(value: Any) -> str | None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
 import uuid
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -15,7 +17,7 @@ from mixroute_magic.gateway.families import max_tokens_field
 from mixroute_magic.wire import Message, ReplyBuilder, Request
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from mixroute_magic.display.views import ReplyView
     from mixroute_magic.gateway.client import Client
@@ -119,11 +121,25 @@ def ask(
             error.request_id = error.request_id or taken.reply().request_id
         raise
     finally:
-        reply, turn = taken.reply(), taken.turn(failure)
-        conversation.record(plan.run, place, turn)
-        ledger.finish(entry, status=turn.status, reply=reply, error=type(failure).__name__ if failure else None)
-        view.finish(reply, status=turn.status, notes=taken.notes(), metadata=turn.to_metadata())
+        with _undisturbed():
+            reply, turn = taken.reply(), taken.turn(failure)
+            conversation.record(plan.run, place, turn)
+            ledger.finish(entry, status=turn.status, reply=reply, error=type(failure).__name__ if failure else None)
+            view.finish(reply, status=turn.status, notes=taken.notes(), metadata=turn.to_metadata())
     return reply
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let a second interrupt cut nothing short: the first has stopped the answer, what is left takes milliseconds."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # no interrupt comes here
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class _Taken:

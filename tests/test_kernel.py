@@ -62,8 +62,12 @@ def everything(kernel: Kernel) -> str:
     return json.dumps(kernel.heard, default=str)
 
 
+def ledger_file(home: Path) -> Path:
+    return home / "data" / "mixroute" / "ledger.sqlite"
+
+
 def ledger(home: Path) -> list[dict[str, Any]]:
-    with closing(sqlite3.connect(home / "data" / "mixroute" / "ledger.sqlite")) as database:
+    with closing(sqlite3.connect(ledger_file(home))) as database:
         database.row_factory = sqlite3.Row
         return [dict(row) for row in database.execute("select * from requests order by started")]
 
@@ -187,6 +191,21 @@ class TestConversation:
             assert document.run(kernel, "c", "%%chat\nC").text.endswith(" · 1 earlier turn restored from talk.ipynb")
         assert sent(gateway)[-1] == [asked("A"), said("a"), asked("C")]
 
+    def test_a_notebook_that_was_renamed_or_is_half_written_keeps_its_conversation(
+        self, tmp_path: Path, document: Document
+    ) -> None:
+        scripts = [whole_answer(text) for text in "abcd"]
+        with scripted(*scripts) as gateway, Kernel(tmp_path, gateway.base_url, document.path) as kernel:
+            document.run(kernel, "a", "%%chat\nA")
+            document.save()
+            document.run(kernel, "b", "%%chat\nB")
+            document.path.write_bytes(document.path.read_bytes()[:100])
+            document.run(kernel, "c", "%%chat\nC")
+            document.path.unlink()
+            document.run(kernel, "d", "%%chat\nD")
+        a, b, c = ([asked(text.upper()), said(text)] for text in "abc")
+        assert sent(gateway)[2:] == [[*a, *b, asked("C")], [*a, *b, *c, asked("D")]]
+
     def test_cells_moved_or_deleted_in_the_saved_file_move_and_leave(self, tmp_path: Path, document: Document) -> None:
         scripts = [whole_answer(text) for text in "abcd"]
         with scripted(*scripts) as gateway, Kernel(tmp_path, gateway.base_url, document.path) as kernel:
@@ -224,6 +243,19 @@ class TestConversation:
             assert kernel.run("%thread --clear").text.startswith("Thread main: 1 turn forgotten.")
             kernel.run("%%chat\nB", "second")
         assert sent(gateway)[1] == [asked("B")]
+
+    def test_a_thread_may_ask(self, kernel: Kernel) -> None:
+        code = """
+import threading
+asking = threading.Thread(target=get_ipython().run_line_magic, args=("chat", "A"))
+asking.start()
+asking.join()
+"""
+        with behind(kernel, *map(whole_answer, "ab")) as gateway:
+            ran = kernel.run(code, "first")
+            kernel.run("%chat B", "second")
+        assert ran.metadata["messages"] == [asked("A"), said("a")]
+        assert sent(gateway)[1] == [asked("A"), said("a"), asked("B")]
 
 
 class TestOptions:
@@ -424,16 +456,38 @@ class TestInterrupt:
         assert ran.lines[0].startswith("Interrupted: Nothing had arrived")
         assert gateway.asked == []
 
-    def test_while_the_ledger_is_opened_nothing_is_asked(self, tmp_path: Path) -> None:
+    def test_a_second_one_does_not_cost_what_the_first_kept(self, tmp_path: Path) -> None:
+        words: SimpleQueue[Piece | None] = SimpleQueue()
+        with scripted(dictated(words)) as gateway, Kernel(tmp_path, gateway.base_url) as kernel:
+            ran = kernel.send("%%chat\nA", "first")
+            words.put(delta("partial text"))
+            words.put(Pause(60))
+            ran.until_streamed("partial text")
+            with closing(sqlite3.connect(ledger_file(tmp_path), isolation_level=None)) as other:
+                other.execute("begin exclusive")  # so that the end takes long enough to be interrupted
+                kernel.interrupt()
+                assert gateway.closed_by_client.wait(30)
+                kernel.interrupt()
+            ran.wait()
+        assert len(ran.lines) == 2
+        assert ran.lines[0].startswith("Interrupted: Its text so far is kept")
+        assert ran.text.startswith("partial text\n\n")
+        assert ledger(tmp_path)[0]["status"] == "interrupted"
+
+    def test_while_a_locked_ledger_is_waited_for_nothing_is_asked(self, tmp_path: Path) -> None:
         database = tmp_path / "ledger.sqlite"
-        url = f"sqlite:///{database}"
+        listen = """
+from sqlalchemy import Engine, event
+event.listen(Engine, "connect", lambda *_: print("connected"))
+"""
         with (
             scripted(whole_answer("a")) as gateway,
-            Kernel(tmp_path, gateway.base_url, MIXROUTE_LEDGER_URL=url) as kernel,
+            Kernel(tmp_path, gateway.base_url, MIXROUTE_LEDGER_URL=f"sqlite:///{database}") as kernel,
             closing(sqlite3.connect(database, isolation_level=None)) as other,
         ):
-            other.execute("begin exclusive")  # it cannot be opened before the interrupt comes
-            ran = kernel.send("%%chat\nA", "first").until(lambda ran: bool(ran.outputs))
+            other.execute("begin exclusive")
+            kernel.run(listen)
+            ran = kernel.send("%%chat\nA", "first").until(lambda ran: "connected" in ran.text)
             kernel.interrupt()
             assert ran.wait().status == "error"
         assert len(ran.lines) == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,20 +52,19 @@ class SavedNotebook:
         self._cells: tuple[SavedCell, ...] = ()
 
     def cells(self) -> tuple[SavedCell, ...]:
-        """Return the cells in document order; none where the file is missing or is no notebook."""
-        try:
+        """Return the cells in document order, as they could last be read: a file that was moved deletes no cell."""
+        with suppress(OSError):
             status = self.path.stat()
             stamp = (status.st_mtime_ns, status.st_size)
             if stamp != self._stamp:
-                self._cells = _read(self.path)
+                cells = _read(self.path)
+                self._cells = self._cells if cells is None else cells
                 self._stamp = stamp
-        except OSError:
-            self._cells, self._stamp = (), None
         return self._cells
 
 
-def _read(path: Path) -> tuple[SavedCell, ...]:
-    """Read a notebook of format 4, the only one with cell ids, as the JSON that it is.
+def _read(path: Path) -> tuple[SavedCell, ...] | None:
+    """Read a notebook of format 4, the only one with cell ids, as the JSON that it is; ``None`` where it is none.
 
     Not with nbformat: beside JupyterLab its import alone takes 1.5 to 2 seconds (of jsonschema's grammars), and what is
     read here needs no validation, since every record is checked when it becomes a turn.
@@ -73,7 +73,7 @@ def _read(path: Path) -> tuple[SavedCell, ...]:
         notebook = json.loads(path.read_bytes())
         return tuple(SavedCell(cell["id"], _records(cell)) for cell in notebook["cells"] if "id" in cell)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return ()  # half written, or no notebook: the next save will be read
+        return None  # half written, or no notebook: the next save will be read
 
 
 def _records(cell: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -1,0 +1,59 @@
+"""The notebooks that people start with: run as they are, with no key and no network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+FOLDER = Path(__file__).parents[1] / "notebooks"
+ENGLISH, CHINESE = FOLDER / "quickstart.ipynb", FOLDER / "quickstart.zh-Hant.ipynb"
+
+
+def run(path: Path) -> NotebookNode:
+    """Run a notebook to its end; a failing cell raises."""
+    notebook = nbformat.read(path, as_version=nbformat.NO_CONVERT)
+    NotebookClient(notebook, kernel_name="python3", timeout=120).execute()
+    return notebook
+
+
+def records(notebook: NotebookNode) -> list[dict[str, object]]:
+    outputs = (output for cell in notebook.cells for output in cell.get("outputs", []))
+    return [output.metadata.mixroute for output in outputs if "mixroute" in output.get("metadata", {})]
+
+
+def shown(notebook: NotebookNode, cell_id: str) -> str:
+    (cell,) = (cell for cell in notebook.cells if cell.id == cell_id)
+    return "\n".join(output.get("data", {}).get("text/plain", "") for output in cell.outputs)
+
+
+@pytest.mark.parametrize(("path", "name"), [(ENGLISH, "Ada"), (CHINESE, "小雅")], ids=["English", "Chinese"])
+def test_a_quickstart_runs_without_a_key_and_remembers(path: Path, name: str) -> None:
+    notebook = run(path)
+    turns = records(notebook)
+    assert len(turns) == 5
+    assert all(turn["status"] == "complete" and turn["demo"] for turn in turns)
+    assert name in shown(notebook, "memory")
+    assert "2,440" in shown(notebook, "template")
+    assert "deepseek-r1" in shown(notebook, "options")
+    assert "glm-5 (demo)" in shown(notebook, "usage")
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.ipynb")), ids=lambda path: path.name)
+def test_a_notebook_is_kept_without_outputs(path: Path) -> None:
+    notebook = nbformat.read(path, as_version=nbformat.NO_CONVERT)
+    nbformat.validate(notebook)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert all(not cell.outputs and cell.execution_count is None for cell in code)
+    assert notebook.metadata.kernelspec.name == "python3"
+
+
+def test_both_languages_have_the_same_cells() -> None:
+    english, chinese = (nbformat.read(path, as_version=nbformat.NO_CONVERT).cells for path in (ENGLISH, CHINESE))
+    assert [(cell.id, cell.cell_type) for cell in english] == [(cell.id, cell.cell_type) for cell in chinese]

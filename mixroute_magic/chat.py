@@ -105,6 +105,7 @@ def ask(
     entry: str | None = None
     failure: BaseException | None = None
     try:  # from here on the view is finished whatever happens: a locked ledger can be interrupted, too
+        view.start()
         entry = ledger.begin(model=request.model, gateway=plan.gateway, thread=plan.thread, notebook=notebook)
         taken.start_clock()
         with closing(client.send(request, view.retrying)) as chunks:

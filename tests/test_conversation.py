@@ -127,7 +127,7 @@ def test_threads_do_not_see_each_other_and_can_be_cleared(kernel: Kernel) -> Non
     kernel.execute("c", turn("c", thread="side", status=FAILED))
     assert kernel.above_cell(thread="side") == ["b"]
     assert kernel.conversation.threads() == {"main": 1, "side": 1}
-    assert kernel.conversation.clear("side") == 2
+    assert kernel.conversation.clear("side") == 1
     assert kernel.above_cell(thread="side") == []
     assert kernel.above_cell() == ["a"]
 

@@ -31,6 +31,7 @@ import threading, time
 from mixroute_magic.display.views import open_view
 from mixroute_magic.wire import Chunk, Reply, ReplyBuilder, Usage
 view = open_view(get_ipython(), "glm-5")
+view.start()
 builder = ReplyBuilder("glm-5")
 def show(**parts):
     chunk = Chunk(**parts)

@@ -158,12 +158,10 @@ class Conversation:
             cell.turns |= {later: earlier for later, earlier in cell.replaced.items() if later >= place}
 
     def clear(self, thread: str) -> int:
-        """Forget a thread, and return how many turns it had."""
-        forgotten = 0
+        """Forget a thread, and return how many complete turns it had."""
+        forgotten = self.threads().get(thread, 0)
         for cell in self._cells.values():
-            kept = {place: turn for place, turn in cell.turns.items() if turn.thread != thread}
-            forgotten += len(cell.turns) - len(kept)
-            cell.turns = kept
+            cell.turns = {place: turn for place, turn in cell.turns.items() if turn.thread != thread}
         return forgotten
 
     def threads(self) -> dict[str, int]:

@@ -44,6 +44,9 @@ class LiveStream:
         self._thread = threading.Thread(
             target=context.run, args=(self._send_frames,), name="mixroute-view", daemon=True
         )
+
+    def start(self) -> None:
+        """Begin to send frames."""
         self._thread.start()
 
     @property
@@ -68,7 +71,8 @@ class LiveStream:
         """Send what is still pending, and let the thread go."""
         self._ended.set()
         self._pieces.put(("", ""))
-        self._thread.join()
+        if self._thread.ident is not None:  # an interrupt may have come before the start
+            self._thread.join()
 
     def close(self) -> None:
         """Remove the widget from the page."""

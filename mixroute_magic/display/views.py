@@ -27,6 +27,9 @@ _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\s\u3040-\u30ff\u3400-\u9fff
 class ReplyView(Protocol):
     """What shows one reply to a person."""
 
+    def start(self) -> None:
+        """Show that the answer is waited for."""
+
     def retrying(self, why: str, seconds: float) -> None:
         """Tell that a failed request will be sent again in so many seconds."""
 
@@ -38,7 +41,7 @@ class ReplyView(Protocol):
 
 
 def open_view(shell: Any, model: str) -> ReplyView:
-    """Return the view for whoever runs the current cell, already showing that ``model`` is waited for."""
+    """Return the view in which whoever runs the current cell can wait for ``model``; nothing is shown yet."""
     if not hasattr(shell, "get_parent"):
         return TextView()
     request = shell.get_parent()
@@ -51,12 +54,19 @@ class LiveView:
     """Streams into a widget, and puts the final output in its place."""
 
     def __init__(self, model: str) -> None:
-        from IPython.display import display
+        from IPython.display import DisplayHandle
 
         from mixroute_magic.display.live import LiveStream
 
         self._stream = LiveStream(model)
-        self._handle = display(self._stream.bundle, raw=True, display_id=True)
+        self._handle = DisplayHandle()
+        self._leave = self._handle.display
+
+    def start(self) -> None:
+        """Put the widget under the cell."""
+        self._handle.display(self._stream.bundle, raw=True)
+        self._leave = self._handle.update
+        self._stream.start()
 
     def retrying(self, why: str, seconds: float) -> None:
         """Count down to the next attempt."""
@@ -71,12 +81,15 @@ class LiveView:
         try:
             self._stream.end()
         finally:
-            self._handle.update(_bundle(reply, status, notes), raw=True, metadata={"mixroute": dict(metadata)})
+            self._leave(_bundle(reply, status, notes), raw=True, metadata={"mixroute": dict(metadata)})
             self._stream.close()
 
 
 class StaticView:
     """Shows nothing until the reply is there: for executors without a page, such as nbclient."""
+
+    def start(self) -> None:
+        """Nobody is looking."""
 
     def retrying(self, why: str, seconds: float) -> None:
         """Nobody is looking."""
@@ -96,6 +109,9 @@ class TextView:
 
     def __init__(self) -> None:
         self._thinking = False
+
+    def start(self) -> None:
+        """Wait without a word: a terminal's line stays when it is no longer true."""
 
     def retrying(self, why: str, seconds: float) -> None:
         """Tell that the question is asked again."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from mixroute_magic.errors import AuthenticationError
@@ -71,11 +72,10 @@ class Credentials:
         self._entered = key
         keyring = _keyring()
         if keyring is not None:
-            try:
+            with suppress(keyring.errors.KeyringError):
                 keyring.set_password(_SERVICE, KEY_VARIABLE, key)
-            except keyring.errors.KeyringError:
-                return "this kernel's memory"
-            return "the system keyring"
+            if _from_keyring(keyring) == key:  # some backends keep nothing, and say nothing
+                return "the system keyring"
         return "this kernel's memory"
 
     def logout(self) -> None:

@@ -17,6 +17,7 @@ import time, pathlib
 from mixroute_magic.display.views import open_view
 from mixroute_magic.wire import Chunk, ReplyBuilder, Usage
 view = open_view(get_ipython(), "glm-5")
+view.start()
 builder = ReplyBuilder("glm-5")
 def show(**parts):
     chunk = Chunk(**parts)

@@ -72,7 +72,7 @@ class Plan:
 
     def request(self) -> Request:
         """Return the request: the system prompt, what stands above, and the question."""
-        earlier = (message for turn in self.above for message in turn.messages if message.role != "system")
+        earlier = (message for turn in self.above for message in turn.exchange)
         return Request(self.settings.model, (*self._system(), *earlier, self._question()), self.settings.fields())
 
     def added(self, answer: str) -> tuple[Message, ...]:
@@ -100,7 +100,7 @@ def ask(
         If the user stopped it.
     """
     request = plan.request()
-    taken = _Taken(plan, request)
+    taken = _Taken(ReplyBuilder(request.model, demo=plan.gateway == DEMO))
     place = conversation.begin(plan.run)
     entry: str | None = None
     failure: BaseException | None = None
@@ -123,10 +123,11 @@ def ask(
         raise
     finally:
         with _undisturbed():
-            reply, turn = taken.reply(), taken.turn(failure)
+            reply = taken.reply()
+            turn = _turn(plan, request, reply, _status(failure), taken.created)
             conversation.record(plan.run, place, turn)
             ledger.finish(entry, status=turn.status, reply=reply, error=type(failure).__name__ if failure else None)
-            view.finish(reply, status=turn.status, notes=taken.notes(), metadata=turn.to_metadata())
+            view.finish(reply, status=turn.status, notes=_notes(plan, reply), metadata=turn.to_metadata())
     return reply
 
 
@@ -146,11 +147,9 @@ def _undisturbed() -> Iterator[None]:
 class _Taken:
     """What has been taken in of one answer, and when."""
 
-    def __init__(self, plan: Plan, request: Request) -> None:
-        self._plan = plan
-        self._request = request
-        self._builder = ReplyBuilder(request.model, demo=plan.gateway == DEMO)
-        self._created = datetime.now(UTC)
+    def __init__(self, builder: ReplyBuilder) -> None:
+        self.created = datetime.now(UTC)
+        self._builder = builder
         self._started = time.monotonic()
         self._first: float | None = None
 
@@ -166,30 +165,31 @@ class _Taken:
     def reply(self) -> Reply:
         return self._builder.reply(time.monotonic() - self._started, self._first)
 
-    def notes(self) -> list[str]:
-        notice = _NOTICES.get(self.reply().finish_reason or "")
-        return [*([notice] if notice else []), *self._plan.notes]
 
-    def turn(self, failure: BaseException | None) -> Turn:
-        reply, plan, request = self.reply(), self._plan, self._request
-        return Turn(
-            turn=uuid.uuid4().hex,
-            thread=plan.thread,
-            status=_status(failure),
-            model=request.model,
-            served_model=reply.model,
-            params=request.params,
-            messages=plan.added(reply.text),
-            reasoning=reply.reasoning,
-            usage=reply.usage,
-            finish_reason=reply.finish_reason,
-            request_hash=request.fingerprint(DEMO if reply.demo else plan.gateway),
-            request_id=reply.request_id,
-            created=self._created.isoformat(timespec="seconds").replace("+00:00", "Z"),
-            seconds=reply.seconds,
-            first_token_seconds=reply.first_token_seconds,
-            demo=reply.demo,
-        )
+def _turn(plan: Plan, request: Request, reply: Reply, status: str, created: datetime) -> Turn:
+    return Turn(
+        turn=uuid.uuid4().hex,
+        thread=plan.thread,
+        status=status,
+        model=request.model,
+        served_model=reply.model,
+        params=request.params,
+        messages=plan.added(reply.text),
+        reasoning=reply.reasoning,
+        usage=reply.usage,
+        finish_reason=reply.finish_reason,
+        request_hash=request.fingerprint(DEMO if reply.demo else plan.gateway),
+        request_id=reply.request_id,
+        created=created.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        seconds=reply.seconds,
+        first_token_seconds=reply.first_token_seconds,
+        demo=reply.demo,
+    )
+
+
+def _notes(plan: Plan, reply: Reply) -> list[str]:
+    notice = _NOTICES.get(reply.finish_reason or "")
+    return [*([notice] if notice else []), *plan.notes]
 
 
 def _status(failure: BaseException | None) -> str:

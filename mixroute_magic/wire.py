@@ -106,9 +106,8 @@ class Chunk:
         usage = data.get("usage") or choice.get("usage")
         model = data.get("model")
         reason = choice.get("finish_reason")
-        content = delta.get("content")
         return cls(
-            text=content if type(content) is str else _text(content) or _text(delta.get("refusal")),
+            text=_text(delta.get("content")) or _text(delta.get("refusal")),
             reasoning=_text(delta.get("reasoning_content") or delta.get("reasoning")),
             finish_reason=reason if isinstance(reason, str) and reason else None,
             usage=Usage.from_wire(usage) if usage else None,
@@ -129,9 +128,9 @@ class Request:
         messages = [message.to_wire() for message in self.messages]
         return {"model": self.model, "messages": messages, "stream": True, **self.params}
 
-    def fingerprint(self, base_url: str) -> str:
+    def fingerprint(self, gateway: str) -> str:
         """Return a hash that is equal when gateway, model, messages and parameters are."""
-        known = json.dumps([base_url, self.to_wire()], sort_keys=True, ensure_ascii=False)
+        known = json.dumps([gateway, self.to_wire()], sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(known.encode("utf-8", "surrogatepass")).hexdigest()
 
 

@@ -7,7 +7,7 @@ order of their first run.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,6 +42,11 @@ class Turn:
     seconds: float | None = None
     first_token_seconds: float | None = None
     demo: bool = False
+
+    @property
+    def exchange(self) -> tuple[Message, ...]:
+        """What later requests carry of it: its messages without a system prompt that was for this turn alone."""
+        return tuple(message for message in self.messages if message.role != "system")
 
     def to_metadata(self) -> dict[str, Any]:
         """Return the record that goes into the output's metadata, under the key ``mixroute``."""
@@ -141,11 +146,11 @@ class Conversation:
 
     def begin(self, run: Run) -> int:
         """Begin a turn and return its place in the cell; the first of a run puts the cell's earlier turns aside."""
-        cell = self._cells.setdefault(run.cell, _Cell())
         if run.cell not in self._order:
             self._once_saved.discard(run.cell)  # it runs, so it is not deleted: an undo brought it back
-        if cell.run_id != run.id:
-            self._cells[run.cell] = cell = _Cell(run_id=run.id, replaced=cell.turns)
+        cell = self._cells.get(run.cell)
+        if cell is None or cell.run_id != run.id:
+            cell = self._cells[run.cell] = _Cell(run.id, replaced=cell.turns if cell else {})
         place = cell.next_place
         cell.next_place += 1
         return place
@@ -167,12 +172,9 @@ class Conversation:
     def threads(self) -> dict[str, int]:
         """Return the threads by name, each with the number of its complete turns."""
         counts: dict[str, int] = {}
-        for turn in self._turns():
+        for turn in (turn for cell in self._document() for turn in self._cells[cell].turns.values()):
             counts[turn.thread] = counts.get(turn.thread, 0) + (turn.status == COMPLETE)
         return counts
-
-    def _turns(self) -> Iterator[Turn]:
-        return (turn for cell in self._document() for turn in self._cells[cell].turns.values())
 
     def _document(self) -> list[str]:
         """Return the cells that are there, in order: saved ones as saved, then those never saved as first run."""

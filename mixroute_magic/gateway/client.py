@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from http import HTTPStatus
@@ -16,7 +15,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from mixroute_magic.config import DEFAULT_BASE_URL
+from mixroute_magic.config import MixRoute
 from mixroute_magic.errors import (
     APIConnectionError,
     APITimeoutError,
@@ -76,8 +75,7 @@ class Client:
         retries: int = 2,
         allow_http: bool = False,
     ) -> None:
-        url = base_url or os.environ.get("MIXROUTE_BASE_URL") or DEFAULT_BASE_URL
-        self.base_url = read_base_url(url, allow_http=allow_http)
+        self.base_url = read_base_url(base_url or MixRoute().base_url, allow_http=allow_http)
         self.host = urlsplit(self.base_url).netloc.rpartition("@")[2]
         self._key = _key_source(api_key)
         self._timeout = timeout
@@ -118,7 +116,7 @@ class Client:
 
     def models(self) -> list[Model]:
         """Return the models that the gateway offers to this key, sorted by name."""
-        with self._faithful(), closing(self._request("GET", "/models", timeout=30.0)) as response:
+        with self._faithful(30.0), closing(self._request("GET", "/models", timeout=30.0)) as response:
             data = read_json(response, self.host)
         return Model.list_from_wire(data.get("data"))
 
@@ -127,7 +125,7 @@ class Client:
         if not is_loopback(self.base_url):
             return False
         try:
-            with self._faithful(), closing(self._request("GET", "/models", timeout=5.0)) as response:
+            with self._faithful(5.0), closing(self._request("GET", "/models", timeout=5.0)) as response:
                 return _DEMO_HEADER in response.headers
         except MixRouteError:
             return False
@@ -181,7 +179,7 @@ class Client:
 
     def _exchange(self, request: Request) -> Generator[Chunk]:
         body = json.dumps(request.to_wire(), ensure_ascii=False).encode("utf-8", "replace")
-        with self._faithful(), closing(self._post(body, request.model)) as response:
+        with self._faithful(self._timeout), closing(self._post(body, request.model)) as response:
             yield Chunk(request_id=request_id(response.headers), demo=_DEMO_HEADER in response.headers)
             if "event-stream" in response.headers.get("content-type", ""):
                 yield from read_events(response, self.host)
@@ -243,7 +241,7 @@ class Client:
             error.hint = f"Near it: {', '.join(near)}. %model --list shows all {len(known)}."
 
     @contextmanager
-    def _faithful(self) -> Iterator[None]:
+    def _faithful(self, timeout: float) -> Iterator[None]:
         """Let no foreign exception out, and no error that quotes the key."""
         try:
             yield
@@ -251,11 +249,11 @@ class Client:
             error.args = (redact(str(error), self._key()),)
             raise
         except OSError as error:
-            raise _connection_error(error, self.host, self._timeout) from None
+            raise _connection_error(error, self.host, timeout) from None
         except Exception as error:
             if not type(error).__module__.startswith("urllib3."):
                 raise
-            raise _connection_error(error, self.host, self._timeout) from None
+            raise _connection_error(error, self.host, timeout) from None
 
 
 class _Bearer:
@@ -290,7 +288,7 @@ def _connection_error(error: Exception, host: str, timeout: float) -> APIConnect
 
     reason = _reason(error)
     if isinstance(error, http.ConnectTimeout):
-        return APITimeoutError(f"{host} could not be reached within {_CONNECT_SECONDS:.0f} s.", _NETWORK_HINT)
+        return APITimeoutError(f"{host} could not be reached within {min(_CONNECT_SECONDS, timeout):g} s.", _NETWORK_HINT)
     if isinstance(error, http.Timeout | transport.TimeoutError | TimeoutError):
         hint = "The model may be busy: run the cell again, or raise the limit: %config MixRoute.timeout = 600."
         return APITimeoutError(f"{host} sent nothing for {timeout:g} s.", hint)

@@ -106,7 +106,7 @@ class Refusal:
         return self._by_status(said)
 
     def _by_status(self, said: str) -> tuple[type[MixRouteError], str, str]:
-        kind, what, hint = _BY_STATUS.get(self.status) or _BY_CLASS[self.status // 100]
+        kind, what, hint = _BY_STATUS.get(self.status) or _BY_CLASS.get(self.status // 100, _BY_CLASS[5])
         if kind is RateLimitError and self.retry_after is not None:
             hint = f"Run the cell again in {_duration(self.retry_after)}."
         return kind, what.format(host=self.host, status=self.status) + said, hint

@@ -45,12 +45,12 @@ def checked(chunks: Iterable[Chunk]) -> Generator[Chunk]:
             "The answer ended early: the gateway closed the stream without a word why.", "Run the cell again."
         )
     if not said:
-        spent = (
+        hint = (
             "All its tokens went into reasoning: raise --max-tokens."
             if thought
             else "Ask again, or another model with -m."
         )
-        raise StreamError(f"The model returned no content (finish reason: {finish_reason}).", spent)
+        raise StreamError(f"The model returned no content (finish reason: {finish_reason}).", hint)
 
 
 def read_events(response: Response, host: str) -> Generator[Chunk]:
@@ -77,7 +77,7 @@ def read_events(response: Response, host: str) -> Generator[Chunk]:
         yield Chunk.from_wire(payload)
     if unread:
         raise StreamError(
-            f"{unread} piece(s) of the answer could not be read.", "Its text has gaps: run the cell again."
+            f"{unread} of the answer's pieces could not be read.", "Its text has gaps: run the cell again."
         )
 
 

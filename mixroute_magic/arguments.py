@@ -71,7 +71,7 @@ def read(kind: type[Taken], line: str) -> tuple[Taken, str]:
             _keep(values, by_flag[flag], flag, value)
         elif words:
             value, rest = _first_word(rest)
-            _keep(values, words.pop(), f"%{kind.magic}", value)
+            _keep(values, words.pop(0), f"%{kind.magic}", value)
         else:
             break
     return kind(**values), rest

@@ -15,12 +15,13 @@ from mixroute_magic.tables import Table
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from mixroute_magic.config import MixRoute
     from mixroute_magic.conversation.model import Turn
     from mixroute_magic.display.preview import Preview
+    from mixroute_magic.gateway.client import Client
     from mixroute_magic.options import ChatOptions, ModelOptions, SetupOptions, ThreadOptions
-    from mixroute_magic.session import Session
+    from mixroute_magic.session import Notebook, Session
     from mixroute_magic.usage.report import UsageReport
-    from mixroute_magic.wire import Reply
 
 __all__ = ["chat", "model", "settings", "setup", "thread", "usage"]
 
@@ -28,11 +29,19 @@ __all__ = ["chat", "model", "settings", "setup", "thread", "usage"]
 def chat(session: Session, options: ChatOptions, body: str) -> Preview | None:
     """Ask, and leave the answer in the cell; with ``--dry-run`` return what would have been sent."""
     try:
-        plan = _plan(session, options, render(body, session.shell.user_ns))
+        notebook, client = session.notebook(), session.client()
+        plan = _plan(session, notebook, client, options, render(body, session.shell.user_ns))
         _refuse_key(plan, session.credentials.key())
         if options.dry_run:
             return _preview(plan)
-        reply = _ask(session, plan)
+        reply = ask(
+            plan,
+            client=client,
+            conversation=notebook.conversation,
+            ledger=session.ledger,
+            view=session.view(plan.settings.model),
+            notebook=str(notebook.path) if notebook.path else None,
+        )
     except ChatInterrupted:
         raise
     except KeyboardInterrupt:  # before the question was asked: a template or an import took long
@@ -53,7 +62,7 @@ def model(session: Session, options: ModelOptions, system: str | None = None) ->
     if system is not None:
         given["system"] = system.strip()
     notebook.chosen = _merged(notebook.chosen, given)
-    return _settings_table(settings(session))
+    return _settings_table(settings(session.config, notebook.chosen))
 
 
 def thread(session: Session, options: ThreadOptions) -> Table:
@@ -61,21 +70,14 @@ def thread(session: Session, options: ThreadOptions) -> Table:
     notebook = session.notebook()
     conversation = notebook.conversation
     if options.listing:
-        counts = {notebook.thread: 0} | conversation.threads()
-        rows = [[name, str(count), "in use" if name == notebook.thread else ""] for name, count in counts.items()]
-        return Table(
-            caption="The conversations of this notebook.",
-            header=["thread", "turns", ""],
-            rows=rows,
-            numbers=frozenset({1}),
-        )
+        return _thread_list(notebook.thread, conversation.threads())
     name = options.name or notebook.thread
     if options.clear:
         forgotten = conversation.clear(name)
         return Table(caption=f"Thread {name}: {_turns(forgotten)} forgotten. The outputs in the notebook stay.")
     notebook.thread = name
-    above = _without_demo_turns(session, conversation.above(session.run(), name))
-    return _thread_table(name, above, settings(session).system, notebook.announcement())
+    above = _without_demo_turns(session, session.client(), conversation.above(session.run(), name))
+    return _thread_table(name, above, settings(session.config, notebook.chosen).system, notebook.announcement())
 
 
 def usage(session: Session) -> UsageReport:
@@ -91,17 +93,15 @@ def setup(session: Session, options: SetupOptions) -> Table:
     return actions[options.action](session)
 
 
-def settings(session: Session, options: ChatOptions | None = None) -> Settings:
-    """Return how to ask: the cell's options, else what ``%model`` chose for the notebook, else the configuration."""
-    config = session.config
-    longest = config.number("max_tokens", least=1)
+def settings(config: MixRoute, *given: dict[str, Any]) -> Settings:
+    """Return how to ask: the configuration, then what is given, each layer stronger than the one before."""
     configured = {
         "model": config.model,
         "system": config.system or None,
-        "temperature": config.number("temperature", most=2),
-        "max_tokens": None if longest is None else int(longest),
+        "temperature": None if config.temperature is None else config.number("temperature", most=2),
+        "max_tokens": None if config.max_tokens is None else int(config.number("max_tokens", least=1)),
     }
-    return Settings(**_merged(configured, session.notebook().chosen, _given(options) if options else {}))
+    return Settings(**_merged(configured, *given))
 
 
 def _given(options: ChatOptions | ModelOptions) -> dict[str, Any]:
@@ -118,11 +118,11 @@ def _merged(*layers: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _plan(session: Session, options: ChatOptions, prompt: str) -> Plan:
-    notebook, run = session.notebook(), session.run()
+def _plan(session: Session, notebook: Notebook, client: Client, options: ChatOptions, prompt: str) -> Plan:
+    run = session.run()
     name = options.thread or notebook.thread
     above = [] if options.fresh else notebook.conversation.above(run, name)
-    sent = _without_demo_turns(session, above)
+    sent = _without_demo_turns(session, client, above)
     notes = notebook.announcement()
     if len(sent) < len(above):
         notes.append(f"{_turns(len(above) - len(sent))} of the offline demo not sent")
@@ -131,8 +131,8 @@ def _plan(session: Session, options: ChatOptions, prompt: str) -> Plan:
     return Plan(
         run=run,
         thread=name,
-        gateway=DEMO if session.demo_base_url() else session.client().host,
-        settings=settings(session, options),
+        gateway=DEMO if session.demo_base_url() else client.host,
+        settings=settings(session.config, notebook.chosen, _given(options)),
         prompt=prompt,
         above=sent,
         own_system=options.system is not None,
@@ -140,23 +140,11 @@ def _plan(session: Session, options: ChatOptions, prompt: str) -> Plan:
     )
 
 
-def _without_demo_turns(session: Session, above: list[Turn]) -> list[Turn]:
+def _without_demo_turns(session: Session, client: Client, above: list[Turn]) -> list[Turn]:
     """Leave out what the offline demo said, unless it is the demo that is asked."""
-    if session.demo_base_url() or not any(turn.demo for turn in above) or session.client().is_demo():
+    if session.demo_base_url() or not any(turn.demo for turn in above) or client.is_demo():
         return above
     return [turn for turn in above if not turn.demo]
-
-
-def _ask(session: Session, plan: Plan) -> Reply:
-    notebook = session.notebook()
-    return ask(
-        plan,
-        client=session.client(),
-        conversation=notebook.conversation,
-        ledger=session.ledger,
-        view=session.view(plan.settings.model),
-        notebook=str(notebook.path) if notebook.path else None,
-    )
 
 
 def _refuse_key(plan: Plan, key: str | None) -> None:
@@ -185,6 +173,8 @@ def _models(session: Session, pattern: str) -> Table:
     client = session.client()
     offered = client.models()
     found = [entry for entry in offered if fnmatch(entry.id.lower(), f"*{pattern.lower()}*")]
+    if not offered:
+        return Table(caption=f"{client.host} offers this key no models.")
     if not found:
         return Table(caption=f"None of the {len(offered)} models at {client.host} matches {pattern!r}.")
     caption = (
@@ -207,14 +197,19 @@ def _settings_table(chosen: Settings) -> Table:
     return Table(caption="How this notebook asks.", rows=rows)
 
 
+def _thread_list(current: str, counts: dict[str, int]) -> Table:
+    rows = [[name, str(count), "in use" if name == current else ""] for name, count in ({current: 0} | counts).items()]
+    header = ["thread", "turns", ""]
+    return Table(caption="The conversations of this notebook.", header=header, rows=rows, numbers=frozenset({1}))
+
+
 def _thread_table(name: str, above: Sequence[Turn], system: str | None, notes: list[str]) -> Table:
     """Show the messages that a chat cell here would send before its own."""
     rows = [["", "system", _first_words(system), "", ""]] if system else []
     for number, turn in enumerate(above, start=1):
-        for message in turn.messages:
-            if message.role != "system":
-                by_model = ["", ""] if message.role == "user" else [turn.model, _number(turn.usage.output_tokens)]
-                rows.append([str(number), message.role, _first_words(message.text), *by_model])
+        for message in turn.exchange:
+            by_model = ["", ""] if message.role == "user" else [turn.model, _number(turn.usage.output_tokens)]
+            rows.append([str(number), message.role, _first_words(message.text), *by_model])
     if not rows:
         return Table(
             caption=f"Thread {name}: nothing stands above this cell. The next question starts afresh.", notes=notes
@@ -252,7 +247,7 @@ def _status(session: Session) -> Table:
     rows = [
         ["gateway", f"the offline demo ({demo}): no model is called" if demo else session.client().base_url],
         ["API key", "not needed by the demo" if demo else f"from {source}" if source else "none yet: %mixroute login"],
-        ["model", settings(session).model],
+        ["model", settings(session.config, notebook.chosen).model],
         ["notebook", notebook.path.name if notebook.path else "not known to the kernel"],
         ["thread", f"{notebook.thread}, {_turns(notebook.conversation.threads().get(notebook.thread, 0))}"],
     ]
@@ -260,22 +255,32 @@ def _status(session: Session) -> Table:
 
 
 def _login(session: Session) -> Table:
-    try:
-        pasted = getpass.getpass("MixRoute API key (not shown): ")
-    except (EOFError, NotImplementedError):
-        raise AuthenticationError("Nobody can be asked for a key here.", "Set MIXROUTE_API_KEY instead.") from None
-    place = session.credentials.login(pasted)
+    source = session.credentials.source()
+    pasted = _asked_for_key(source)
+    if pasted.strip() or source is None:
+        where = f"The key is kept in {session.credentials.login(pasted)}."
+    else:
+        where = f"The key comes from {source}."
     session.use_demo(wanted=False)
-    first = session.credentials.source()
-    notes = [f"But {first} is set, and is used first."] if first == KEY_VARIABLE else []
-    return Table(caption=f"The key is kept in {place}. Chat cells now ask {session.client().host}.", notes=notes)
+    notes = [f"{KEY_VARIABLE} is set, and is used first."] if pasted.strip() and source == KEY_VARIABLE else []
+    return Table(caption=f"{where} Chat cells now ask {session.client().host}.", notes=notes)
+
+
+def _asked_for_key(source: str | None) -> str:
+    kept = f"; Enter keeps the one from {source}" if source else ""
+    try:
+        return getpass.getpass(f"MixRoute API key (not shown{kept}): ")
+    except (EOFError, NotImplementedError):
+        if source:
+            return ""
+        raise AuthenticationError("Nobody can be asked for a key here.", "Set MIXROUTE_API_KEY instead.") from None
 
 
 def _logout(session: Session) -> Table:
     session.credentials.logout()
     source = session.credentials.source()
     if source:
-        return Table(caption=f"The kept key is forgotten. There is still one in {source}, which is not ours to forget.")
+        return Table(caption=f"There is still a key in {source}, which only you can take away.")
     return Table(caption="The key is forgotten.")
 
 

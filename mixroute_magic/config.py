@@ -7,6 +7,8 @@ the cell pass, so that a lecturer would go on with the old value without noticin
 from __future__ import annotations
 
 import os
+from contextlib import suppress
+from math import inf
 
 from traitlets import Any, Bool, Unicode, default
 from traitlets.config import Configurable
@@ -49,8 +51,8 @@ class MixRoute(Configurable):
     def _default_ledger_url(self) -> str:
         return os.environ.get("MIXROUTE_LEDGER_URL", "").strip()
 
-    def number(self, name: str, *, least: float = 0.0, most: float = float("inf")) -> float | None:
-        """Return the value of a numeric setting; ``None`` where it is not set.
+    def number(self, name: str, *, least: float = 0.0, most: float = inf) -> float:
+        """Return the value of a numeric setting.
 
         Raises
         ------
@@ -58,15 +60,10 @@ class MixRoute(Configurable):
             If it is no number from ``least`` to ``most``.
         """
         value = getattr(self, name)
-        if value is None:
-            return None
-        try:
-            number = float(value)
-        except (TypeError, ValueError):
-            number = float("nan")
-        if least <= number <= most and number != float("inf"):
-            return number
-        span = f"from {least:g} to {most:g}" if most != float("inf") else f"of at least {least:g}"
+        with suppress(TypeError, ValueError):
+            if least <= float(value) <= most and float(value) != inf:
+                return float(value)
+        span = f"from {least:g} to {most:g}" if most != inf else f"of at least {least:g}"
         raise SettingError(
             f"MixRoute.{name} is {value!r}, not a number {span}.", f"Set it: %config MixRoute.{name} = …"
         )

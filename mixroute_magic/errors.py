@@ -14,8 +14,8 @@
     │   ├── BadRequestError           400, 413, 422 and client mistakes that come as 500
     │   └── ServerError               5xx
     ├── StreamError               the reply broke off, or was not a reply
-    ├── TemplateError             {{ … }} could not be filled
-    └── SettingError              a setting has a value that cannot be used
+    ├── TemplateError             the cell's text cannot be sent: a {{ … }} fails, or the key is in it
+    └── SettingError              a setting, or the gateway's address, cannot be used
 
 In a cell each shows as two or three lines through ``_render_traceback_`` (IPython's own protocol), and the cell
 still fails, so that Run All, papermill and CI stop.
@@ -134,11 +134,11 @@ class StreamError(MixRouteError):
 
 
 class TemplateError(MixRouteError):
-    """A template in the cell could not be filled; nothing was sent."""
+    """The cell's text cannot be sent: a template fails, or the key is in it; nothing was sent."""
 
 
 class SettingError(MixRouteError):
-    """A setting of ``MixRoute`` has a value that cannot be used; nothing was sent."""
+    """A setting, or the gateway's address, cannot be used; nothing was sent."""
 
 
 class ChatInterrupted(KeyboardInterrupt):

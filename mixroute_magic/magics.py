@@ -10,12 +10,14 @@ from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class
 from IPython.display import display
 
 from mixroute_magic import options
+from mixroute_magic.arguments import OptionError, help_for
 from mixroute_magic.config import MixRoute
 from mixroute_magic.questions import keep_questions
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from mixroute_magic.arguments import Options
     from mixroute_magic.session import Session
     from mixroute_magic.usage.report import UsageReport
 
@@ -24,17 +26,21 @@ __all__ = ["load", "unload"]
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 
-def _documented(method: Method) -> Method:
+def _takes(kind: type[Options]) -> Callable[[Method], Method]:
     """Make the help that ``%name?`` shows from the table of options."""
-    method.__doc__ = options.help_text(method.__name__)
-    return method
+
+    def document(method: Method) -> Method:
+        method.__doc__ = help_for(kind)
+        return method
+
+    return document
 
 
-def _read(parse: Callable[[str], Any], text: str) -> Any:
+def _read(parse: Callable[..., Any], *text: Any) -> Any:
     """Read a line, and say what is wrong with it as IPython's own magics do."""
     try:
-        return parse(text)
-    except options.OptionError as error:
+        return parse(*text)
+    except OptionError as error:
         raise UsageError(str(error)) from None
 
 
@@ -55,55 +61,47 @@ class MixRouteMagics(Magics):
 
     @no_var_expand
     @line_cell_magic
-    @_documented
+    @_takes(options.ChatOptions)
     def chat(self, line: str, cell: str | None = None) -> None:
         from mixroute_magic import commands
 
-        if cell is None:
-            given, question = _read(options.parse_chat_line, line)
-        else:
-            given, question = _read(options.parse_chat_cell, line), cell.removesuffix("\n")
-            _read(options.refuse_empty, question)
-        _read(options.refuse_key, question)
-        preview = commands.chat(self.session, given, question)
+        preview = commands.chat(self.session, *_read(options.parse_chat, line, cell))
         if preview is not None:
             display(preview)
 
     @no_var_expand
     @line_cell_magic
-    @_documented
+    @_takes(options.ModelOptions)
     def model(self, line: str, cell: str | None = None) -> None:
         from mixroute_magic import commands
 
-        given = _read(options.parse_model, line)
-        if cell is not None:
-            _read(options.refuse_key, cell)
+        given = _read(options.parse, options.ModelOptions, line, cell or "")
         display(commands.model(self.session, given, cell))
 
     @no_var_expand
     @line_magic
-    @_documented
+    @_takes(options.ThreadOptions)
     def thread(self, line: str) -> None:
         from mixroute_magic import commands
 
-        display(commands.thread(self.session, _read(options.parse_thread, line)))
+        display(commands.thread(self.session, _read(options.parse, options.ThreadOptions, line)))
 
     @no_var_expand
     @line_magic
-    @_documented
+    @_takes(options.UsageOptions)
     def usage(self, line: str) -> UsageReport:
         from mixroute_magic import commands
 
-        _read(options.parse_usage, line)
+        _read(options.parse, options.UsageOptions, line)
         return commands.usage(self.session)
 
     @no_var_expand
     @line_magic
-    @_documented
+    @_takes(options.SetupOptions)
     def mixroute(self, line: str) -> None:
         from mixroute_magic import commands
 
-        display(commands.setup(self.session, _read(options.parse_setup, line)))
+        display(commands.setup(self.session, _read(options.parse, options.SetupOptions, line)))
 
 
 def load(shell: InteractiveShell) -> None:

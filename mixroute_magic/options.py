@@ -7,31 +7,15 @@ import keyword
 import re
 import unicodedata
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from mixroute_magic.arguments import OptionError, Options, did_you_mean, help_for, option, read, refuse_key, short
+from mixroute_magic.arguments import OptionError, Options, did_you_mean, option, read, refuse_key, short
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = [
-    "ChatOptions",
-    "ModelOptions",
-    "OptionError",
-    "SetupOptions",
-    "ThreadOptions",
-    "UsageOptions",
-    "help_text",
-    "parse_chat_cell",
-    "parse_chat_line",
-    "parse_model",
-    "parse_setup",
-    "parse_thread",
-    "parse_usage",
-    "refuse_empty",
-    "refuse_key",
-]
+__all__ = ["ChatOptions", "ModelOptions", "SetupOptions", "ThreadOptions", "UsageOptions", "parse", "parse_chat"]
 
 
 Taken = TypeVar("Taken", bound=Options)
@@ -176,55 +160,37 @@ class SetupOptions(Options):
     )
 
 
-def parse_chat_line(line: str) -> tuple[ChatOptions, str]:
-    """Read ``%chat``'s line: its options, and the question as it was typed."""
-    options, question = read(ChatOptions, line)
-    refuse_empty(question)
-    return options, question
+def parse(kind: type[Taken], line: str, cell: str = "") -> Taken:
+    """Read the line of a magic that takes nothing behind its options; ``cell`` is the body, where it has one.
 
-
-def parse_chat_cell(line: str) -> ChatOptions:
-    """Read ``%%chat``'s line, where nothing comes after the options."""
-    options, words = read(ChatOptions, line)
-    if words:
-        raise OptionError(f"{short(words)} is no option: put the question on the lines below %%chat")
-    return options
-
-
-def parse_model(line: str) -> ModelOptions:
-    """Read ``%model``'s or ``%%model``'s line."""
-    return _read_all(ModelOptions, line)
-
-
-def parse_thread(line: str) -> ThreadOptions:
-    """Read ``%thread``'s line."""
-    return _read_all(ThreadOptions, line)
-
-
-def parse_usage(line: str) -> UsageOptions:
-    """Read ``%usage``'s line."""
-    return _read_all(UsageOptions, line)
-
-
-def parse_setup(line: str) -> SetupOptions:
-    """Read ``%mixroute``'s line."""
-    return _read_all(SetupOptions, line)
-
-
-def refuse_empty(question: str) -> None:
-    """Raise `OptionError` when there is nothing to ask."""
-    if not question.strip():
-        raise OptionError("nothing to ask: write %chat and a question, or %%chat with the question on the lines below")
-
-
-def help_text(magic: str) -> str:
-    """Return the help of a magic, by its name."""
-    kinds = (ChatOptions, ModelOptions, ThreadOptions, UsageOptions, SetupOptions)
-    return help_for(next(kind for kind in kinds if kind.magic == magic))
-
-
-def _read_all(kind: type[Taken], line: str) -> Taken:
+    Raises
+    ------
+    OptionError
+        If the line cannot be read, or line or body hold an API key.
+    """
+    refuse_key(cell)
     options, words = read(kind, line)
     if words:
         raise OptionError(f"%{kind.magic} does not take {short(words)} (%{kind.magic}? shows what it takes)")
+    given = [option.name for option in fields(kind) if getattr(options, option.name) not in (None, False, {})]
+    if "listing" in given and len(given) > 1:
+        raise OptionError("--list only shows: give it alone")
     return options
+
+
+def parse_chat(line: str, cell: str | None = None) -> tuple[ChatOptions, str]:
+    """Read ``%chat``'s line, or ``%%chat``'s and its body: the options, and the question as it was typed.
+
+    Raises
+    ------
+    OptionError
+        If the line cannot be read, there is no question, or an API key is in it.
+    """
+    options, words = read(ChatOptions, line)
+    if cell is not None and words:
+        raise OptionError(f"{short(words)} is no option: put the question on the lines below %%chat")
+    question = words if cell is None else cell.removesuffix("\n")
+    if not question.strip():
+        raise OptionError("nothing to ask: write %chat and a question, or %%chat with the question on the lines below")
+    refuse_key(question)
+    return options, question

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from mixroute_magic.conversation.model import Conversation, Turn
-from mixroute_magic.conversation.notebook import SavedNotebook, current_run, notebook_path
+from mixroute_magic.conversation.notebook import SavedNotebook, current_run, execute_request, notebook_path
 from mixroute_magic.gateway.credentials import Credentials
 
 if TYPE_CHECKING:
@@ -26,9 +26,7 @@ if TYPE_CHECKING:
     from mixroute_magic.gateway.client import Client
     from mixroute_magic.usage.ledger import Ledger
 
-__all__ = ["MAIN", "Notebook", "Session"]
-
-MAIN = "main"
+__all__ = ["Notebook", "Session"]
 
 
 @dataclass(slots=True)
@@ -37,11 +35,11 @@ class Notebook:
 
     path: Path | None
     conversation: Conversation = field(default_factory=Conversation)
-    thread: str = MAIN
+    thread: str = "main"
     chosen: dict[str, Any] = field(default_factory=dict)
     restored: int = 0
-    _saved: SavedNotebook | None = None
-    _cells: tuple[SavedCell, ...] | None = None
+    _saved: SavedNotebook | None = field(default=None, init=False)
+    _cells: tuple[SavedCell, ...] = field(default=(), init=False)
 
     def refresh(self) -> None:
         """Take in the document as it was last saved: the first time its turns, later its order."""
@@ -74,7 +72,7 @@ class Session:
         self.credentials = Credentials()
         self._notebooks: dict[Path | None, Notebook] = {}
         self._client: Client | None = None
-        self._client_made_for: tuple[Any, ...] = ()
+        self._client_made_for: dict[str, Any] = {}
         self._demo: DemoGateway | None = None
         self._demo_wanted: bool | None = None
 
@@ -83,11 +81,11 @@ class Session:
         """Where the tokens of this kernel are recorded."""
         from mixroute_magic.usage.ledger import Ledger
 
-        return Ledger(self.config.ledger_url or None, session=self.id, warn=warn)
+        return Ledger(self.config.ledger_url or None, session=self.id, warn=_warn)
 
     def run(self) -> Run:
         """Return the execution that is going on."""
-        return current_run(self.shell)
+        return current_run(execute_request(self.shell), self.shell.execution_count)
 
     def notebook(self) -> Notebook:
         """Return the notebook that the running cell belongs to, as it stands now."""
@@ -100,15 +98,16 @@ class Session:
         """Return the client for the gateway as it is configured now."""
         from mixroute_magic.gateway.client import Client
 
-        demo = self.demo_base_url()
-        config = self.config
-        timeout, retries = config.number("timeout", least=0.1) or 300.0, int(config.number("retries", most=10) or 0)
-        made_for = (demo or config.base_url, timeout, retries, config.allow_http)
+        config, demo = self.config, self.demo_base_url()
+        limits = {
+            "timeout": config.number("timeout", least=0.1),
+            "retries": int(config.number("retries", most=10)),
+            "allow_http": config.allow_http,
+        }
+        made_for: dict[str, Any] = {"base_url": demo or config.base_url, **limits}
         if self._client is None or made_for != self._client_made_for:
             self.close_client()
-            key = _no_key if demo else self.credentials.key
-            url = demo or config.base_url
-            self._client = Client(url, key, timeout=timeout, retries=retries, allow_http=config.allow_http)
+            self._client = Client(**made_for, api_key="" if demo else self.credentials.key)
             self._client_made_for = made_for
         return self._client
 
@@ -116,7 +115,7 @@ class Session:
         """Open the view in which this front end can watch an answer."""
         from mixroute_magic.display.views import open_view
 
-        return open_view(self.shell, model)
+        return open_view(execute_request(self.shell), model)
 
     def use_demo(self, *, wanted: bool) -> None:
         """Use the offline demo gateway from now on, or the configured gateway again."""
@@ -144,21 +143,16 @@ class Session:
     def close(self) -> None:
         """Let go of connections, files and the demo gateway's port; what was said and chosen stays."""
         self.close_client()
-        if "ledger" in self.__dict__:
-            self.ledger.close()
+        self.ledger.close()
         if self._demo is not None:
             self._demo.stop()
             self._demo = None
 
 
-def warn(text: str) -> None:
+def _warn(text: str) -> None:
     """Tell the user something that costs no answer."""
     sys.stderr.write(f"{text}\n")
 
 
 def _turns(cell: SavedCell) -> list[Turn]:
     return [turn for record in cell.records if (turn := Turn.from_metadata(record)) is not None]
-
-
-def _no_key() -> None:
-    """Return no key: the demo gateway needs none, and gets none."""

@@ -29,12 +29,12 @@ class Table:
     numbers: frozenset[int] = frozenset()
 
     def __repr__(self) -> str:
-        table = [list(self.header), *map(list, self.rows)] if self.header else [list(row) for row in self.rows]
+        table = [*([self.header] if self.header else []), *self.rows]
         widths = [max(map(_width, column)) for column in zip(*table, strict=True)]
         if self.header:
             table.insert(1, ["─" * width for width in widths])
-        lines = [self._text_row(row, widths) for row in table]
-        return "\n".join([self.caption, *([""] if lines else []), *lines, *([""] if self.notes else []), *self.notes])
+        lines = "\n".join(self._text_row(row, widths) for row in table)
+        return "\n\n".join(part for part in (self.caption, lines, "\n".join(self.notes)) if part)
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         return {"text/plain": repr(self), "text/markdown": self.to_markdown(), "text/html": self.to_html()}

@@ -542,6 +542,8 @@ class TestSetup:
         assert keys == [f"Bearer {TYPED_KEY}", None]
 
     def test_nobody_can_type_a_key_where_nobody_is(self, kernel: Kernel) -> None:
+        assert "The key comes from MIXROUTE_API_KEY." in kernel.run("%mixroute login", allow_stdin=False).text
+        kernel.run("import os; del os.environ['MIXROUTE_API_KEY']")
         ran = kernel.run("%mixroute login", allow_stdin=False)
         assert ran.lines == [
             "AuthenticationError: Nobody can be asked for a key here.",

@@ -283,7 +283,7 @@ def test_a_bad_setting_is_refused_when_it_would_be_used(
 def test_a_bad_address_is_refused_before_anything_is_sent(shell: Shell) -> None:
     shell.run("%config MixRoute.base_url = 'gateway.example'")
     error, _ = shell.fail("%chat x")
-    assert isinstance(error, e.BadRequestError)
+    assert isinstance(error, e.SettingError)
 
 
 def test_an_error_is_shown_in_lines_without_a_traceback(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -325,7 +325,7 @@ def test_demo_turns_are_not_sent_to_a_real_gateway(shell: Shell, gateway: Script
     shell.run("%mixroute demo")
     shell.run("%chat one")
     shell.run("%chat two")
-    shell.shell.meta["mixroute_session"].use_demo(wanted=False)
+    shell.shell.meta["mixroute_session"].use_demo(wanted=False)  # as %mixroute login does, which needs a terminal
     printed = shell.run("%chat three")
     assert [message["content"] for message in gateway.bodies[0]["messages"]] == ["three"]
     assert "2 turns of the offline demo not sent" in printed
@@ -345,4 +345,4 @@ def test_where_nobody_can_be_asked_for_a_key_the_other_way_is_named() -> None:
 
 
 def test_a_key_of_the_environment_is_not_forgotten_by_logout(shell: Shell) -> None:
-    assert "still one in MIXROUTE_API_KEY" in shell.run("%mixroute logout")
+    assert "still a key in MIXROUTE_API_KEY" in shell.run("%mixroute logout")

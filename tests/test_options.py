@@ -10,21 +10,48 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mixroute_magic import options
+from mixroute_magic import arguments, options
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 # Long enough to be taken for a key, and nobody's.
 KEY = "sk-" + "test" * 5
+KINDS = [
+    options.ChatOptions,
+    options.ModelOptions,
+    options.ThreadOptions,
+    options.UsageOptions,
+    options.SetupOptions,
+]
 
 
 def chat(line: str) -> options.ChatOptions:
-    return options.parse_chat_cell(line)
+    return options.parse_chat(line, "question")[0]
+
+
+def cell(line: str) -> object:
+    return options.parse_chat(line, "question")
+
+
+def model(line: str) -> options.ModelOptions:
+    return options.parse(options.ModelOptions, line)
+
+
+def thread(line: str) -> options.ThreadOptions:
+    return options.parse(options.ThreadOptions, line)
+
+
+def usage(line: str) -> options.UsageOptions:
+    return options.parse(options.UsageOptions, line)
+
+
+def setup(line: str) -> options.SetupOptions:
+    return options.parse(options.SetupOptions, line)
 
 
 def refused(parse: Callable[[str], Any], text: str) -> str:
-    with pytest.raises(options.OptionError) as caught:
+    with pytest.raises(arguments.OptionError) as caught:
         parse(text)
     message = str(caught.value)
     assert "\n" not in message
@@ -134,27 +161,27 @@ def test_parameters_are_json_or_else_text(typed: str, value: Any) -> None:
     ],
 )
 def test_a_wrong_line_is_answered_with_one_line_that_says_what_to_do(line: str, message: str) -> None:
-    assert refused(options.parse_chat_cell, line).startswith(message)
+    assert refused(cell, line).startswith(message)
 
 
 @pytest.mark.parametrize("key", ["messages", "model"])
 def test_a_parameter_does_not_replace_what_the_cells_say(key: str) -> None:
-    assert f"{key} is no parameter" in refused(options.parse_chat_cell, f"-p {key}=x")
+    assert f"{key} is no parameter" in refused(cell, f"-p {key}=x")
 
 
 @pytest.mark.parametrize("name", ["main", "課程-1", "v1.2_b", "हिन्दी", "2"])
 def test_a_thread_is_named_in_any_script(name: str) -> None:
-    assert options.parse_thread(name).name == name
+    assert options.parse(options.ThreadOptions, name).name == name
     assert chat(f"--thread {name}").thread == name
 
 
 def test_a_threads_name_is_the_same_however_its_accents_are_typed() -> None:
-    assert options.parse_thread("cafe\u0301").name == "caf\u00e9"
+    assert options.parse(options.ThreadOptions, "cafe\u0301").name == "caf\u00e9"
 
 
 @pytest.mark.parametrize("name", ["a/b", "''", "a:b", "a\\ b", "-1", "😀"])
 def test_a_thread_is_not_named_otherwise(name: str) -> None:
-    assert "letters, digits" in refused(options.parse_thread, name)
+    assert "letters, digits" in refused(thread, name)
 
 
 def test_a_variable_is_named_as_python_reads_it() -> None:
@@ -179,54 +206,55 @@ def test_a_variable_is_named_as_python_reads_it() -> None:
 )
 @pytest.mark.parametrize("front", ["", "-t 0 ", "--fresh  -s 'two words' ", "-- ", "  "])
 def test_the_question_is_taken_as_it_is(front: str, question: str) -> None:
-    assert options.parse_chat_line(front + question)[1] == question
+    assert options.parse_chat(front + question)[1] == question
 
 
 def test_options_stand_before_the_question() -> None:
-    given, question = options.parse_chat_line("-t 0 -m glm-5 why -t 1?")
+    given, question = options.parse_chat("-t 0 -m glm-5 why -t 1?")
     assert (given.temperature, given.model, question) == (0, "glm-5", "why -t 1?")
 
 
 def test_two_dashes_end_the_options() -> None:
-    assert options.parse_chat_line("--fresh -- -v means what?")[1] == "-v means what?"
+    assert options.parse_chat("--fresh -- -v means what?")[1] == "-v means what?"
 
 
 @pytest.mark.parametrize("line", ["", "  ", "--dry-run", "-t 0 --"])
 def test_there_is_something_to_ask(line: str) -> None:
-    assert refused(options.parse_chat_line, line).startswith("nothing to ask: write %chat and a question, or %%chat")
-    assert refused(options.refuse_empty, " \n").startswith("nothing to ask")
+    assert refused(options.parse_chat, line).startswith("nothing to ask: write %chat and a question, or %%chat")
+    assert refused(lambda body: options.parse_chat("", body), " \n").startswith("nothing to ask")
 
 
 def test_the_model_is_named_before_or_after_its_options() -> None:
     for line in ("gpt-4o -t 0.2", "-t 0.2 gpt-4o"):
-        given = options.parse_model(line)
+        given = options.parse(options.ModelOptions, line)
         assert (given.name, given.temperature, given.listing, given.reset) == ("gpt-4o", 0.2, None, False)
 
 
-@pytest.mark.parametrize(("line", "pattern"), [("--list", ""), ("--list gpt", "gpt"), ("--list=g* --reset", "g*")])
+@pytest.mark.parametrize(("line", "pattern"), [("--list", ""), ("--list gpt", "gpt"), ("--list=g*", "g*")])
 def test_models_are_listed_all_or_by_pattern(line: str, pattern: str) -> None:
-    assert options.parse_model(line).listing == pattern
+    assert options.parse(options.ModelOptions, line).listing == pattern
 
 
-def test_a_switch_after_a_value_that_may_be_left_out() -> None:
-    given = options.parse_model("--list --reset")
-    assert (given.listing, given.reset) == ("", True)
+def test_a_list_is_asked_for_alone() -> None:
+    for line in ("--list --reset", "gpt-4o --list", "--list x -t 1"):
+        assert refused(model, line) == "--list only shows: give it alone"
+    assert refused(thread, "--list --clear") == "--list only shows: give it alone"
 
 
 def test_a_thread_is_cleared_or_all_are_listed() -> None:
-    assert options.parse_thread("draft --clear").clear
-    assert options.parse_thread("--list").listing
-    assert options.parse_thread("").name is None
+    assert options.parse(options.ThreadOptions, "draft --clear").clear
+    assert options.parse(options.ThreadOptions, "--list").listing
+    assert options.parse(options.ThreadOptions, "").name is None
 
 
 def test_usage_takes_nothing() -> None:
-    assert isinstance(options.parse_usage(""), options.UsageOptions)
-    assert refused(options.parse_usage, "all") == "%usage does not take all (%usage? shows what it takes)"
-    assert refused(options.parse_usage, "--csv f") == "no option --csv (%usage? shows all)"
+    assert isinstance(options.parse(options.UsageOptions, ""), options.UsageOptions)
+    assert refused(usage, "all") == "%usage does not take all (%usage? shows what it takes)"
+    assert refused(usage, "--csv f") == "no option --csv (%usage? shows all)"
 
 
 def test_one_name_is_enough() -> None:
-    assert refused(options.parse_model, "a b") == "%model does not take b (%model? shows what it takes)"
+    assert refused(model, "a b") == "%model does not take b (%model? shows what it takes)"
 
 
 @pytest.mark.parametrize(
@@ -234,19 +262,19 @@ def test_one_name_is_enough() -> None:
     [("", "status"), ("status", "status"), ("login", "login"), ("logout", "logout"), ("demo", "demo")],
 )
 def test_setting_up_is_one_of_four_actions(line: str, action: str) -> None:
-    assert options.parse_setup(line).action == action
+    assert options.parse(options.SetupOptions, line).action == action
 
 
 def test_a_wrong_action_is_told_the_nearest_or_all() -> None:
-    assert refused(options.parse_setup, "logn") == "%mixroute logn: did you mean login?"
-    assert refused(options.parse_setup, "x") == "%mixroute x: one of status, login, logout, demo is needed"
+    assert refused(setup, "logn") == "%mixroute logn: did you mean login?"
+    assert refused(setup, "x") == "%mixroute x: one of status, login, logout, demo is needed"
 
 
 @pytest.mark.parametrize(
     "line", [KEY, f"-p api_key={KEY}", f"-m{KEY} x", f"--key={KEY}", f"為什麼{KEY}", f"my key is '{KEY}', why?"]
 )
 def test_a_key_in_a_line_is_refused_and_not_repeated(line: str) -> None:
-    parsers = (options.parse_chat_line, options.parse_chat_cell, options.parse_model, options.parse_setup)
+    parsers = (options.parse_chat, cell, model, setup)
     for parse in parsers:
         message = refused(parse, line)
         assert "%mixroute login" in message
@@ -255,31 +283,28 @@ def test_a_key_in_a_line_is_refused_and_not_repeated(line: str) -> None:
 
 @pytest.mark.parametrize("text", ["sk-test", "task-management-for-everyone", "ask sk- and sk-learn"])
 def test_what_is_no_key_is_not_refused(text: str) -> None:
-    assert options.parse_chat_line(text)[1] == text
+    assert options.parse_chat(text)[1] == text
 
 
-@pytest.mark.parametrize("magic", ["chat", "model", "thread", "usage", "mixroute"])
-def test_the_help_shows_usage_options_and_two_examples(magic: str) -> None:
-    parts = options.help_text(magic).split("\n\n")
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.magic)
+def test_the_help_shows_usage_options_and_two_examples(kind: type[arguments.Options]) -> None:
+    magic = kind.magic
+    parts = arguments.help_for(kind).split("\n\n")
     assert parts[1].startswith(f"Usage:\n    %{'%' if magic == 'chat' else ''}{magic}")
-    examples = options.help_text(magic).partition("Examples:\n")[2].split("\n\n")
+    examples = arguments.help_for(kind).partition("Examples:\n")[2].split("\n\n")
     assert len(examples) == 2
 
 
 def test_the_help_lists_the_options_in_columns() -> None:
-    rows = options.help_text("chat").partition("Options:\n")[2].partition("\n\n")[0].splitlines()
+    rows = arguments.help_for(options.ChatOptions).partition("Options:\n")[2].partition("\n\n")[0].splitlines()
     assert "    -m, --model NAME       this message's model" in rows
     assert all(row[26] == " " != row[27] for row in rows)
 
 
 def test_the_helps_examples_are_taken() -> None:
-    assert options.parse_chat_line("-t 0 what's a monad?")[1] == "what's a monad?"
-    for magic, parse in {
-        "chat": options.parse_chat_cell,
-        "model": options.parse_model,
-        "thread": options.parse_thread,
-        "mixroute": options.parse_setup,
-    }.items():
-        examples = options.help_text(magic).partition("Examples:\n")[2].split("\n\n")
+    assert options.parse_chat("-t 0 what's a monad?")[1] == "what's a monad?"
+    parsers = {options.ChatOptions: cell, options.ModelOptions: model, options.ThreadOptions: thread}
+    for kind, parse in {**parsers, options.SetupOptions: setup}.items():
+        examples = arguments.help_for(kind).partition("Examples:\n")[2].split("\n\n")
         line = examples[-1].splitlines()[0].strip().lstrip("%").partition(" ")[2]
         parse(line)

@@ -30,7 +30,7 @@ SETUP = """
 import threading, time
 from mixroute_magic.display.views import open_view
 from mixroute_magic.wire import Chunk, Reply, ReplyBuilder, Usage
-view = open_view(get_ipython(), "glm-5")
+view = open_view(get_ipython().get_parent(), "glm-5")
 view.start()
 builder = ReplyBuilder("glm-5")
 def show(**parts):
@@ -61,7 +61,7 @@ class TestFooter:
 class TestTerminal:
     @pytest.fixture
     def view(self) -> Iterator[TextView]:
-        yield open_view(InteractiveShell.instance(), "glm-5")  # type: ignore[misc]
+        yield open_view(None, "glm-5")  # type: ignore[misc]
         InteractiveShell.clear_instance()
 
     def test_text_is_written_as_it_comes(self, view: TextView, capsys: pytest.CaptureFixture[str]) -> None:

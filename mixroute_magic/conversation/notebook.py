@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,17 +12,25 @@ from typing import TYPE_CHECKING, Any
 from mixroute_magic.conversation.model import Run
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from IPython.core.interactiveshell import InteractiveShell
 
-__all__ = ["SavedCell", "SavedNotebook", "current_run", "notebook_path"]
+__all__ = ["SavedCell", "SavedNotebook", "current_run", "execute_request", "notebook_path"]
 
 
-def current_run(shell: InteractiveShell) -> Run:
+def execute_request(shell: InteractiveShell) -> Mapping[str, Any] | None:
+    """Return the message by which the front end asked for this execution; ``None`` in a terminal."""
+    get_parent = getattr(shell, "get_parent", None)
+    return get_parent() if get_parent is not None else None
+
+
+def current_run(request: Mapping[str, Any] | None, execution_count: int) -> Run:
     """Return the execution that is going on: JupyterLab, Notebook 7 and VS Code name its cell, others do not."""
-    parent = _parent(shell)
-    cell_id = parent.get("metadata", {}).get("cellId")
-    message_id = parent.get("header", {}).get("msg_id") or str(shell.execution_count)
-    return Run(str(message_id), cell_id if isinstance(cell_id, str) and cell_id else None)
+    if request is None:
+        return Run(str(execution_count))
+    cell_id = request.get("metadata", {}).get("cellId")
+    return Run(str(request["header"]["msg_id"]), cell_id if isinstance(cell_id, str) and cell_id else None)
 
 
 def notebook_path(shell: InteractiveShell) -> Path | None:
@@ -79,10 +86,3 @@ def _read(path: Path) -> tuple[SavedCell, ...] | None:
 def _records(cell: Mapping[str, Any]) -> tuple[Any, ...]:
     metadata = (output.get("metadata", {}) for output in cell.get("outputs", []))
     return tuple(data["mixroute"] for data in metadata if "mixroute" in data)
-
-
-def _parent(shell: InteractiveShell) -> Mapping[str, Any]:
-    """Return the request that the front end sent for this cell; empty in a terminal."""
-    get_parent = getattr(shell, "get_parent", None)
-    parent = get_parent() if get_parent is not None else {}
-    return parent if isinstance(parent, Mapping) else {}

@@ -40,11 +40,10 @@ class ReplyView(Protocol):
         """Leave the final output; ``status`` is ``complete``, ``interrupted`` or ``failed``. Called exactly once."""
 
 
-def open_view(shell: Any, model: str) -> ReplyView:
-    """Return the view in which whoever runs the current cell can wait for ``model``; nothing is shown yet."""
-    if not hasattr(shell, "get_parent"):
+def open_view(request: Mapping[str, Any] | None, model: str) -> ReplyView:
+    """Return the view in which whoever sent the execute request can wait for ``model``; nothing is shown yet."""
+    if request is None:
         return TextView()
-    request = shell.get_parent()
     # nbclient and papermill take no input and name no cell: there is no page to stream to.
     attended = request.get("content", {}).get("allow_stdin") and request.get("metadata", {}).get("cellId")
     return LiveView(model) if attended else StaticView()

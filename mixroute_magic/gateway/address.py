@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import urlsplit, urlunsplit
+from contextlib import suppress
+from ipaddress import ip_address
+from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from mixroute_magic.config import DEFAULT_BASE_URL
-from mixroute_magic.errors import BadRequestError
+from mixroute_magic.errors import SettingError
 
 __all__ = ["is_loopback", "read_base_url"]
 
@@ -18,14 +20,16 @@ def read_base_url(url: str, *, allow_http: bool = False) -> str:
 
     Raises
     ------
-    BadRequestError
+    SettingError
         If it is no http(s) URL, or would send the key unencrypted to another machine.
     """
-    parts = urlsplit(url.strip())
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise BadRequestError(f"The gateway's address is not a URL: {url!r}.", f"It looks like {DEFAULT_BASE_URL}.")
+    parts = _parsed(url)
+    if parts is None or parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise SettingError(f"The gateway's address is not a URL: {url!r}.", f"It looks like {DEFAULT_BASE_URL}.")
+    if parts.username or parts.password:
+        raise SettingError("The gateway's address has a name or password in it.", "Keep the key in MIXROUTE_API_KEY.")
     if parts.scheme == "http" and not allow_http and not is_loopback(url):
-        raise BadRequestError(
+        raise SettingError(
             f"http://{parts.hostname} would send the API key unencrypted.",
             "Use https://, or allow it with %config MixRoute.allow_http = True.",
         )
@@ -38,4 +42,15 @@ def read_base_url(url: str, *, allow_http: bool = False) -> str:
 def is_loopback(url: str) -> bool:
     """Say whether a URL leads to this machine."""
     host = urlsplit(url).hostname or ""
-    return host in {"localhost", "::1"} or host.startswith("127.")
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _parsed(url: str) -> SplitResult | None:
+    with suppress(ValueError):
+        parts = urlsplit(url.strip())
+        if parts.port != 0:  # reading the port checks it
+            return parts
+    return None

@@ -81,6 +81,7 @@ class Client:
         self._timeout = timeout
         self._retries = retries
         self._session: Session | None = None
+        self._demo: bool | None = None
 
     def stream(
         self,
@@ -121,14 +122,10 @@ class Client:
         return Model.list_from_wire(data.get("data"))
 
     def is_demo(self) -> bool:
-        """Say whether the offline demo gateway answers here; only this machine is asked."""
-        if not is_loopback(self.base_url):
-            return False
-        try:
-            with self._faithful(5.0), closing(self._request("GET", "/models", timeout=5.0)) as response:
-                return _DEMO_HEADER in response.headers
-        except MixRouteError:
-            return False
+        """Say whether the offline demo gateway answers here; only this machine is asked, and only once."""
+        if self._demo is None:
+            self._demo = is_loopback(self.base_url) and self._has_demo_header()
+        return self._demo
 
     def send(self, request: Request, on_retry: OnRetry | None = None) -> Generator[Chunk]:
         """Send a request and yield its chunks; see `stream`."""
@@ -144,6 +141,13 @@ class Client:
 
     def __repr__(self) -> str:
         return f"Client(base_url={self.base_url!r})"
+
+    def _has_demo_header(self) -> bool:
+        try:
+            with self._faithful(5.0), closing(self._request("GET", "/models", timeout=5.0)) as response:
+                return _DEMO_HEADER in response.headers
+        except MixRouteError:
+            return False
 
     def _retrying(self, on_retry: OnRetry | None) -> Callable[..., tuple[list[Chunk], Generator[Chunk]]]:
         """Return a caller that tries again where that can help, and announces it."""
@@ -288,7 +292,9 @@ def _connection_error(error: Exception, host: str, timeout: float) -> APIConnect
 
     reason = _reason(error)
     if isinstance(error, http.ConnectTimeout):
-        return APITimeoutError(f"{host} could not be reached within {min(_CONNECT_SECONDS, timeout):g} s.", _NETWORK_HINT)
+        return APITimeoutError(
+            f"{host} could not be reached within {min(_CONNECT_SECONDS, timeout):g} s.", _NETWORK_HINT
+        )
     if isinstance(error, http.Timeout | transport.TimeoutError | TimeoutError):
         hint = "The model may be busy: run the cell again, or raise the limit: %config MixRoute.timeout = 600."
         return APITimeoutError(f"{host} sent nothing for {timeout:g} s.", hint)

@@ -30,9 +30,9 @@ from mixroute_magic.errors import (
     StreamError,
 )
 
-__all__ = ["LONGEST_WAIT", "Refusal", "error_in", "may_retry", "request_id", "retry_after"]
+__all__ = ["Refusal", "error_in", "may_retry", "request_id", "retry_after"]
 
-LONGEST_WAIT = 60.0
+_LONGEST_WAIT = 60.0
 """Seconds: a longer Retry-After is told to the user instead of waited for."""
 
 _LONGEST_MESSAGE = 400
@@ -71,11 +71,16 @@ class Refusal:
     @classmethod
     def read(cls, status: int, headers: Mapping[str, str], body: bytes, host: str) -> Refusal:
         """Read an error reply in any of the shapes seen: JSON of several dialects, text, HTML, nothing."""
-        message, code, kind = _words(body)
-        message, _, quoted_id = _REQUEST_ID.sub(r"\n\1", message).partition("\n")
-        if 300 <= status < 400:
-            message = _short(headers.get("location", ""))
-        return cls(status, message, code, kind, host, request_id(headers) or quoted_id or None, retry_after(headers))
+        said = (headers.get("location", ""), "", "") if 300 <= status < 400 else _words(body)
+        return cls.from_words(status, headers, said, host)
+
+    @classmethod
+    def from_words(cls, status: int, headers: Mapping[str, str], said: tuple[str, str, str], host: str) -> Refusal:
+        """Make a refusal of message, code and type; a message of this gateway family ends in the request's id."""
+        message, code, kind = said
+        quoted = _REQUEST_ID.search(message)
+        found = request_id(headers) or (quoted[1] if quoted else None)
+        return cls(status, _short(_REQUEST_ID.sub("", message)), code, kind, host, found, retry_after(headers))
 
     def error(self) -> MixRouteError:
         """Return the error of the tree that says this best."""
@@ -156,15 +161,14 @@ def error_in(data: Any, headers: Mapping[str, str], host: str) -> MixRouteError 
         data = data[0] if data else {}
     if not isinstance(data, Mapping) or not (data.get("error") or data.get("success") is False):
         return None
-    message, code, kind = _fields(data)
-    return Refusal(_status_in(data), message, code, kind, host, request_id(headers)).error()
+    return Refusal.from_words(_status_in(data), headers, _fields(data), host).error()
 
 
 def may_retry(error: BaseException | None, attempt: int) -> bool:
     """Say whether the same request may succeed if it is sent again; ``attempt`` counts from 1."""
     if not isinstance(error, MixRouteError) or isinstance(error, QuotaError | BadRequestError | NotFoundError):
         return False
-    if error.retry_after is not None and error.retry_after > LONGEST_WAIT:
+    if error.retry_after is not None and error.retry_after > _LONGEST_WAIT:
         return False
     if error.status in _GATEWAY_TIMEOUTS:
         return attempt == 1
@@ -210,8 +214,8 @@ def _words(body: bytes) -> tuple[str, str, str]:
         pass
     if text.startswith("<"):
         title = re.search(r"<title[^>]*>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
-        return _short(f"a web page, “{title[1].strip()}”" if title else "a web page"), "", ""
-    return _short(text), "", ""
+        return f"a web page, “{title[1].strip()}”" if title else "a web page", "", ""
+    return text, "", ""
 
 
 def _fields(data: Any) -> tuple[str, str, str]:
@@ -219,11 +223,11 @@ def _fields(data: Any) -> tuple[str, str, str]:
     if isinstance(data, list):
         data = data[0] if data else {}
     if not isinstance(data, Mapping):
-        return _short(str(data)), "", ""
+        return str(data), "", ""
     error = data.get("error")
     inner = error if isinstance(error, Mapping) else data
     message = error if isinstance(error, str) else _first(inner, "message", "msg", "detail")
-    return _short(_unnested(message)), str(inner.get("code") or ""), str(inner.get("type") or inner.get("status") or "")
+    return _unnested(message), str(inner.get("code") or ""), str(inner.get("type") or inner.get("status") or "")
 
 
 def _first(data: Mapping[str, Any], *names: str) -> str:

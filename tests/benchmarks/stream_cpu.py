@@ -50,13 +50,10 @@ def serve() -> None:
 
 def read_raw(port: int) -> int:
     """Read the events as barely as can be, and return how many there were."""
-    texts = []
     with socket.create_connection(("127.0.0.1", port)) as connection, connection.makefile("rb") as stream:
         connection.sendall(REQUEST)
-        for line in stream:
-            if line.startswith(b"data: {"):
-                texts.append(json.loads(line[6:])["choices"][0]["delta"]["content"])
-    return len(texts)
+        events = (json.loads(line[6:]) for line in stream if line.startswith(b"data: {"))
+        return len([event["choices"][0]["delta"]["content"] for event in events])
 
 
 def read_client(port: int) -> int:

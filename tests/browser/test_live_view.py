@@ -16,7 +16,7 @@ SETUP = """
 import time, pathlib
 from mixroute_magic.display.views import open_view
 from mixroute_magic.wire import Chunk, ReplyBuilder, Usage
-view = open_view(get_ipython(), "glm-5")
+view = open_view(get_ipython().get_parent(), "glm-5")
 view.start()
 builder = ReplyBuilder("glm-5")
 def show(**parts):

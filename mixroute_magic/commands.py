@@ -96,7 +96,7 @@ def setup(session: Session, options: SetupOptions) -> Table:
 def settings(config: MixRoute, *given: dict[str, Any]) -> Settings:
     """Return how to ask: the configuration, then what is given, each layer stronger than the one before."""
     configured = {
-        "model": config.model,
+        "model": config.current("model"),
         "system": config.system or None,
         "temperature": None if config.temperature is None else config.number("temperature", most=2),
         "max_tokens": None if config.max_tokens is None else int(config.number("max_tokens", least=1)),

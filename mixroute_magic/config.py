@@ -51,6 +51,11 @@ class MixRoute(Configurable):
     def _default_ledger_url(self) -> str:
         return os.environ.get("MIXROUTE_LEDGER_URL", "").strip()
 
+    def current(self, name: str) -> str:
+        """Return the value of a setting that the environment may give; read anew until it is set, as ``%env`` expects."""
+        value = getattr(self, name) if self.trait_has_value(name) else self.trait_defaults(name)
+        return str(value)
+
     def number(self, name: str, *, least: float = 0.0, most: float = inf) -> float:
         """Return the value of a numeric setting.
 

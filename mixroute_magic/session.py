@@ -81,7 +81,7 @@ class Session:
         """Where the tokens of this kernel are recorded."""
         from mixroute_magic.usage.ledger import Ledger
 
-        return Ledger(self.config.ledger_url or None, session=self.id, warn=_warn)
+        return Ledger(self.config.current("ledger_url") or None, session=self.id, warn=_warn)
 
     def run(self) -> Run:
         """Return the execution that is going on."""
@@ -104,7 +104,7 @@ class Session:
             "retries": int(config.number("retries", most=10)),
             "allow_http": config.allow_http,
         }
-        made_for: dict[str, Any] = {"base_url": demo or config.base_url, **limits}
+        made_for: dict[str, Any] = {"base_url": demo or config.current("base_url"), **limits}
         if self._client is None or made_for != self._client_made_for:
             self.close_client()
             self._client = Client(**made_for, api_key="" if demo else self.credentials.key)

@@ -280,6 +280,21 @@ def test_a_bad_setting_is_refused_when_it_would_be_used(
     assert gateway.asked == []
 
 
+def test_the_environment_is_read_anew_until_a_setting_is_made(
+    shell: Shell, gateway: ScriptedGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MIXROUTE_MODEL", "first")  # also takes away, at the end, what the cells set
+    shell.run("%chat x")
+    with scripted(whole("Other.")) as other, scripted(whole("Last.")) as last:
+        shell.run(f"%env MIXROUTE_BASE_URL={other.base_url}")
+        shell.run("%env MIXROUTE_MODEL=other")
+        assert shell.run("%chat x").startswith("Other.")
+        shell.run(f"%config MixRoute.base_url = '{last.base_url}'")
+        shell.run("%env MIXROUTE_BASE_URL=https://gateway.example")
+        assert shell.run("%chat x").startswith("Last.")
+    assert [body["model"] for body in gateway.bodies + other.bodies + last.bodies] == ["first", "other", "other"]
+
+
 def test_a_bad_address_is_refused_before_anything_is_sent(shell: Shell) -> None:
     shell.run("%config MixRoute.base_url = 'gateway.example'")
     error, _ = shell.fail("%chat x")

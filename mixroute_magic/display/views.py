@@ -114,7 +114,7 @@ class TextView:
 
     def retrying(self, why: str, seconds: float) -> None:
         """Tell that the question is asked again."""
-        self._write(f"{without_controls(why)}; trying again in {seconds:.0f} s\n")
+        self._write(f"{without_controls(why)}; trying again in {max(1, round(seconds))} s\n")
 
     def show(self, chunk: Chunk) -> None:
         """Write the text at once; reasoning dimmed, or as one word where the output is not a terminal."""

@@ -161,7 +161,7 @@ class Client:
 
         def announce(state: RetryCallState) -> None:
             if on_retry is not None:
-                on_retry(str(_outcome(state)), state.upcoming_sleep)
+                on_retry(str(_outcome(state)).rstrip("."), state.upcoming_sleep)
 
         return Retrying(
             stop=stop_after_attempt(self._retries + 1),

@@ -81,7 +81,8 @@ class UsageReport:
             return Table(caption=NOTHING)
         real = [totals for totals in self.totals if not totals.demo]
         demo = [totals for totals in self.totals if totals.demo]
-        rows = [_row(totals) for totals in [*real, ModelTotals.combine("Total", real), *demo]]
+        total = [ModelTotals.combine("Total", real)] if real else []
+        rows = [_row(totals) for totals in [*real, *total, *demo]]
         return Table(caption=CAPTION, header=HEADER, rows=rows, notes=self._notes(), numbers=_NUMBERS)
 
     def _notes(self) -> list[str]:

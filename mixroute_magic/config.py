@@ -52,7 +52,7 @@ class MixRoute(Configurable):
         return os.environ.get("MIXROUTE_LEDGER_URL", "").strip()
 
     def current(self, name: str) -> str:
-        """Return the value of a setting that the environment may give; read anew until it is set, as ``%env`` expects."""
+        """Return a setting that the environment may give, read anew until it is made: `%env` is expected to work."""
         value = getattr(self, name) if self.trait_has_value(name) else self.trait_defaults(name)
         return str(value)
 

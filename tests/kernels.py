@@ -20,6 +20,20 @@ ROOT = Path(__file__).parents[1]
 KEY = "sk-test-key-kernel"
 PATIENCE = 60  # seconds for a message that should come at once
 
+FEED = """
+import threading, time
+from mixroute_magic.display.views import open_view
+from mixroute_magic.wire import Chunk, Reply, ReplyBuilder, Usage
+view = open_view(get_ipython().get_parent(), "glm-5")
+view.start()
+builder = ReplyBuilder("glm-5")
+def show(**parts):
+    chunk = Chunk(**parts)
+    builder.add(chunk)
+    view.show(chunk)
+"""
+"""Opens a view in a cell, with no gateway behind it: `show` feeds it."""
+
 Message = dict[str, Any]
 
 

@@ -7,7 +7,6 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import time
 import urllib.request
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from kernels import KEY, Kernel
+from servers import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,22 +30,10 @@ def katan(home: Path, *options: str) -> Iterator[str]:
     log = home / "katan.log"
     with log.open("w") as output, subprocess.Popen(command, cwd=home, stdout=output, stderr=output) as server:
         try:
-            _wait_for(f"http://127.0.0.1:{port}/health", server, log)
+            wait_for(f"http://127.0.0.1:{port}/health", server, log)
             yield f"http://127.0.0.1:{port}/v1"
         finally:
             server.terminate()
-
-
-def _wait_for(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and server.poll() is None:
-        try:
-            urllib.request.urlopen(url, timeout=5).close()
-        except OSError:
-            time.sleep(0.05)  # nothing to wait on before the server listens
-        else:
-            return
-    pytest.fail(f"llm-katan did not start:\n{log.read_text()}")
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ import nbformat
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from jupyter_client.manager import start_new_kernel
+from kernels import FEED
 from nbclient import NotebookClient
 
 from mixroute_magic.display.views import TextView, footer, open_view
@@ -26,18 +27,6 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 REPLY = Reply("Hello *you*", "glm-5", finish_reason="stop", usage=Usage(25, 100), seconds=1.23)
 LINE = "glm-5 · 25 → 100 tokens · 1.2 s · stop"
-SETUP = """
-import threading, time
-from mixroute_magic.display.views import open_view
-from mixroute_magic.wire import Chunk, Reply, ReplyBuilder, Usage
-view = open_view(get_ipython().get_parent(), "glm-5")
-view.start()
-builder = ReplyBuilder("glm-5")
-def show(**parts):
-    chunk = Chunk(**parts)
-    builder.add(chunk)
-    view.show(chunk)
-"""
 FINISH = """
 show(finish_reason="stop", usage=Usage(25, 100))
 view.finish(builder.reply(1.23), status="complete", notes=[], metadata={"version": 1})
@@ -155,7 +144,7 @@ for number in range(2000):
     time.sleep(0.0005)
 """
         took = "\nprint(time.monotonic() - began, threading.active_count() - before)"
-        code = "import threading; before = threading.active_count()" + SETUP + feed + FINISH + took
+        code = "import threading; before = threading.active_count()" + FEED + feed + FINISH + took
         published = list(messages(client, run(client, code, cellId="c1")))
         seconds, threads = outputs(published, "stream")[0]["text"].split()
         sent = frames(published)
@@ -168,7 +157,7 @@ for number in range(2000):
         assert threads == "0"
 
     def test_the_widget_gives_way_to_the_final_output(self, client: BlockingKernelClient) -> None:
-        code = f"{SETUP}show(reasoning='why, 為何')\nshow(text='Hello <b>')\n{FINISH}"
+        code = f"{FEED}show(reasoning='why, 為何')\nshow(text='Hello <b>')\n{FINISH}"
         published = list(messages(client, run(client, code, cellId="c1")))
         (shown,) = outputs(published, "display_data")
         assert set(shown["data"]) == {"application/vnd.jupyter.widget-view+json", "text/plain"}
@@ -181,7 +170,7 @@ for number in range(2000):
         assert [message["msg_type"] for message in published][-3:-1] == ["update_display_data", "comm_close"]
 
     def test_the_first_text_is_sent_while_the_next_chunk_is_waited_for(self, client: BlockingKernelClient) -> None:
-        code = f"{SETUP}view.retrying('busy', 2.0)\nshow(text='First')\ninput()\n{FINISH}"
+        code = f"{FEED}view.retrying('busy', 2.0)\nshow(text='First')\ninput()\n{FINISH}"
         published = []
         for message in messages(client, run(client, code, cellId="c1")):
             published.append(message)
@@ -205,7 +194,7 @@ except KeyboardInterrupt:
 print([thread.name for thread in threading.enumerate() if "mixroute" in thread.name])
 """
         published = []
-        for message in messages(client, run(client, SETUP + feed, cellId="c1")):
+        for message in messages(client, run(client, FEED + feed, cellId="c1")):
             if frames([message]) and not frames(published):
                 manager.interrupt_kernel()
             published.append(message)
@@ -215,14 +204,14 @@ print([thread.name for thread in threading.enumerate() if "mixroute" in thread.n
         assert outputs(published, "stream")[0]["text"] == "[]\n"
 
     def test_a_frame_that_fails_costs_no_final_output(self, client: BlockingKernelClient) -> None:
-        code = f"{SETUP}view.show(Chunk(text=b'not text'))\nshow(text='Hello')\n{FINISH}"
+        code = f"{FEED}view.show(Chunk(text=b'not text'))\nshow(text='Hello')\n{FINISH}"
         published = list(messages(client, run(client, code, cellId="c1")))
         assert frames(published) == []
         assert outputs(published, "update_display_data")[0]["data"]["text/plain"] == f"Hello\n\n{LINE}"
         assert outputs(published, "stream") == []
 
     def test_without_a_cell_id_only_the_final_output_is_sent(self, client: BlockingKernelClient) -> None:
-        code = f"{SETUP}view.retrying('busy', 2.0)\nshow(text='Hello')\n{FINISH}"
+        code = f"{FEED}view.retrying('busy', 2.0)\nshow(text='Hello')\n{FINISH}"
         published = list(messages(client, run(client, code)))
         assert not [message for message in published if message["msg_type"].startswith("comm")]
         assert len(outputs(published, "display_data")) == 1
@@ -230,7 +219,7 @@ print([thread.name for thread in threading.enumerate() if "mixroute" in thread.n
 
 def test_an_executed_notebook_holds_the_final_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    cell = nbformat.v4.new_code_cell(f"{SETUP}show(text='Hello')\n{FINISH}")
+    cell = nbformat.v4.new_code_cell(f"{FEED}show(text='Hello')\n{FINISH}")
     notebook = nbformat.v4.new_notebook(cells=[cell])
     NotebookClient(notebook, resources={"metadata": {"path": str(tmp_path)}}, kernel_name="python3").execute()
     (output,) = notebook.cells[0].outputs

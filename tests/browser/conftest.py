@@ -8,8 +8,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import nbformat
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
+from servers import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -157,7 +156,7 @@ def lab_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, 
             [sys.executable, "-m", "jupyterlab", *options.split()], env=_environment(home), stdout=log, stderr=log
         )
         try:
-            _wait_for(f"http://127.0.0.1:{port}/api/status?token={TOKEN}", server, home / "server.log")
+            wait_for(f"http://127.0.0.1:{port}/api/status?token={TOKEN}", server, home / "server.log")
             yield f"http://127.0.0.1:{port}", folder
         finally:
             server.terminate()
@@ -188,15 +187,3 @@ def _environment(home: Path) -> dict[str, str]:
         "IPYTHONDIR": str(home / "ipython"),
         "PYTHONPATH": str(ROOT),
     }
-
-
-def _wait_for(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and server.poll() is None:
-        try:
-            urllib.request.urlopen(url, timeout=5).close()
-        except OSError:
-            time.sleep(0.1)  # nothing to wait on before the server listens
-        else:
-            return
-    pytest.fail(f"JupyterLab did not start:\n{log.read_text()}")

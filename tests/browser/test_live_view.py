@@ -6,23 +6,15 @@ import random
 from typing import TYPE_CHECKING
 
 import nbformat
+from kernels import FEED
 
 from mixroute_magic.display.markdown import make_safe
 
 if TYPE_CHECKING:
     from conftest import Lab
 
-SETUP = """
-import time, pathlib
-from mixroute_magic.display.views import open_view
-from mixroute_magic.wire import Chunk, ReplyBuilder, Usage
-view = open_view(get_ipython().get_parent(), "glm-5")
-view.start()
-builder = ReplyBuilder("glm-5")
-def show(**parts):
-    chunk = Chunk(**parts)
-    builder.add(chunk)
-    view.show(chunk)
+SETUP = f"""{FEED}
+import pathlib
 def wait_for(name):
     while not pathlib.Path(name).exists():
         time.sleep(0.02)

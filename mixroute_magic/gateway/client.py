@@ -17,8 +17,6 @@ from urllib.parse import urlsplit
 
 from mixroute_magic.config import MixRoute
 from mixroute_magic.errors import (
-    APIConnectionError,
-    APITimeoutError,
     AuthenticationError,
     MixRouteError,
     NotFoundError,
@@ -27,6 +25,7 @@ from mixroute_magic.gateway.address import is_loopback, read_base_url
 from mixroute_magic.gateway.credentials import Credentials, clean_key, redact
 from mixroute_magic.gateway.faults import Refusal, may_retry, request_id
 from mixroute_magic.gateway.stream import checked, read_events, read_json
+from mixroute_magic.gateway.transport import CONNECT_SECONDS, connection_error
 from mixroute_magic.wire import Chunk, Message, Model, Reply, ReplyBuilder, Request
 
 if TYPE_CHECKING:
@@ -38,7 +37,6 @@ __all__ = ["Client"]
 OnRetry = Callable[[str, float], None]
 """Called with the reason and the seconds before a request is sent once more."""
 
-_CONNECT_SECONDS = 10.0
 _LARGEST_ERROR = 2**16
 _DEMO_HEADER = "x-mixroute-demo"
 
@@ -206,7 +204,7 @@ class Client:
             headers={"Content-Type": "application/json"} if body else None,
             auth=_Bearer(self._required_key()),
             stream=True,
-            timeout=(min(_CONNECT_SECONDS, timeout), timeout),
+            timeout=(min(CONNECT_SECONDS, timeout), timeout),
             allow_redirects=False,  # the key goes to no other host
         )
         if response.status_code == HTTPStatus.OK:
@@ -253,11 +251,11 @@ class Client:
             error.args = (redact(str(error), self._key()),)
             raise
         except OSError as error:
-            raise _connection_error(error, self.host, timeout) from None
+            raise connection_error(error, self.host, timeout) from None
         except Exception as error:
             if not type(error).__module__.startswith("urllib3."):
                 raise
-            raise _connection_error(error, self.host, timeout) from None
+            raise connection_error(error, self.host, timeout) from None
 
 
 class _Bearer:
@@ -283,41 +281,3 @@ def _key_source(api_key: str | Callable[[], str | None] | None) -> Callable[[], 
 
 def _outcome(state: RetryCallState) -> BaseException | None:
     return state.outcome.exception() if state.outcome else None
-
-
-def _connection_error(error: Exception, host: str, timeout: float) -> APIConnectionError:
-    """Return the one sentence that explains a transport failure of requests, urllib3 or the operating system."""
-    from requests import exceptions as http
-    from urllib3 import exceptions as transport
-
-    reason = _reason(error)
-    if isinstance(error, http.ConnectTimeout):
-        return APITimeoutError(
-            f"{host} could not be reached within {min(_CONNECT_SECONDS, timeout):g} s.", _NETWORK_HINT
-        )
-    if isinstance(error, http.Timeout | transport.TimeoutError | TimeoutError):
-        hint = "The model may be busy: run the cell again, or raise the limit: %config MixRoute.timeout = 600."
-        return APITimeoutError(f"{host} sent nothing for {timeout:g} s.", hint)
-    if isinstance(error, http.SSLError | transport.SSLError):
-        return APIConnectionError(
-            f"No safe connection to {host}{reason}", "Check the clock, the proxy and its certificate."
-        )
-    if isinstance(error, http.ProxyError):
-        return APIConnectionError(f"The proxy does not lead to {host}{reason}", "Check HTTPS_PROXY and NO_PROXY.")
-    if isinstance(error, http.ConnectionError) and not isinstance(error.__context__, transport.ProtocolError):
-        return APIConnectionError(f"{host} cannot be reached{reason}", _NETWORK_HINT)
-    return APIConnectionError(f"The connection to {host} broke{reason}", "Run the cell again.")
-
-
-_NETWORK_HINT = "Check the network and MIXROUTE_BASE_URL, then run the cell again; %mixroute demo works offline."
-
-
-def _reason(error: BaseException) -> str:
-    """Return how the sentence ends: with the operating system's words, where three libraries have wrapped some."""
-    while True:
-        inner = getattr(error, "reason", None) or error.__context__ or next(iter(error.args), None)
-        if not isinstance(inner, BaseException):
-            break
-        error = inner
-    said = error.strerror if isinstance(error, OSError) else None
-    return f": {said}." if said else "."

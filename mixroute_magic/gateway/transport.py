@@ -1,0 +1,47 @@
+"""What a broken connection means: one sentence from the exceptions of requests, urllib3 and the operating system."""
+
+from __future__ import annotations
+
+from mixroute_magic.errors import APIConnectionError, APITimeoutError
+
+__all__ = ["CONNECT_SECONDS", "connection_error"]
+
+CONNECT_SECONDS = 10.0
+"""The longest wait for a connection; the timeout of a setting is for an answer."""
+
+_NETWORK_HINT = "Check the network and MIXROUTE_BASE_URL, then run the cell again; %mixroute demo works offline."
+
+
+def connection_error(error: Exception, host: str, timeout: float) -> APIConnectionError:
+    """Return the one sentence that explains a transport failure of requests, urllib3 or the operating system."""
+    from requests import exceptions as http
+    from urllib3 import exceptions as transport
+
+    reason = _reason(error)
+    if isinstance(error, http.ConnectTimeout):
+        return APITimeoutError(
+            f"{host} could not be reached within {min(CONNECT_SECONDS, timeout):g} s.", _NETWORK_HINT
+        )
+    if isinstance(error, http.Timeout | transport.TimeoutError | TimeoutError):
+        hint = "The model may be busy: run the cell again, or raise the limit: %config MixRoute.timeout = 600."
+        return APITimeoutError(f"{host} sent nothing for {timeout:g} s.", hint)
+    if isinstance(error, http.SSLError | transport.SSLError):
+        return APIConnectionError(
+            f"No safe connection to {host}{reason}", "Check the clock, the proxy and its certificate."
+        )
+    if isinstance(error, http.ProxyError):
+        return APIConnectionError(f"The proxy does not lead to {host}{reason}", "Check HTTPS_PROXY and NO_PROXY.")
+    if isinstance(error, http.ConnectionError) and not isinstance(error.__context__, transport.ProtocolError):
+        return APIConnectionError(f"{host} cannot be reached{reason}", _NETWORK_HINT)
+    return APIConnectionError(f"The connection to {host} broke{reason}", "Run the cell again.")
+
+
+def _reason(error: BaseException) -> str:
+    """Return how the sentence ends: with the operating system's words, where three libraries have wrapped some."""
+    while True:
+        inner = getattr(error, "reason", None) or error.__context__ or next(iter(error.args), None)
+        if not isinstance(inner, BaseException):
+            break
+        error = inner
+    said = error.strerror if isinstance(error, OSError) else None
+    return f": {said}." if said else "."

@@ -46,7 +46,8 @@ Taken = TypeVar("Taken", bound=Options)
 _FLAG = r"-[-A-Za-z]"
 
 # Also glued to a short option, so that no error message repeats it.
-_KEY = r"(?<![A-Za-z0-9])(?:-[A-Za-z])?sk-[A-Za-z0-9_-]{16,}"
+# With dashes in it, only a digit tells it from words such as sk-learn-compatible-estimators.
+_KEY = r"(?<![A-Za-z0-9])(?:-[A-Za-z])?sk-(?:[A-Za-z0-9]{16}|(?=[A-Za-z_-]*[0-9])[A-Za-z0-9_-]{16})"
 
 _PIECE = r"""'(?P<single>[^']*)'|"(?P<double>(?:\\.|[^"\\])*)"|\\(?P<escaped>.)|(?P<plain>[^\s'"\\]+|\\\Z)"""
 

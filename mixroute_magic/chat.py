@@ -106,7 +106,13 @@ def ask(
     failure: BaseException | None = None
     try:  # from here on the view is finished whatever happens: a locked ledger can be interrupted, too
         view.start()
-        entry = ledger.begin(model=request.model, gateway=plan.gateway, thread=plan.thread, notebook=notebook)
+        entry = ledger.begin(
+            model=request.model,
+            gateway=plan.gateway,
+            thread=plan.thread,
+            notebook=notebook,
+            demo=plan.gateway == DEMO,
+        )
         taken.start_clock()
         with closing(client.send(request, view.retrying)) as chunks:
             for chunk in chunks:

@@ -7,7 +7,7 @@ from fnmatch import fnmatch
 from typing import TYPE_CHECKING, Any
 
 from mixroute_magic.chat import DEMO, Plan, Settings, ask
-from mixroute_magic.errors import AuthenticationError, ChatInterrupted, TemplateError
+from mixroute_magic.errors import AuthenticationError, TemplateError
 from mixroute_magic.gateway.credentials import KEY_VARIABLE
 from mixroute_magic.prompt.templates import render
 from mixroute_magic.tables import Table
@@ -28,24 +28,21 @@ __all__ = ["chat", "model", "settings", "setup", "thread", "usage"]
 
 def chat(session: Session, options: ChatOptions, body: str) -> Preview | None:
     """Ask, and leave the answer in the cell; with ``--dry-run`` return what would have been sent."""
-    try:
-        notebook, client = session.notebook(), session.client()
-        plan = _plan(session, notebook, client, options, render(body, session.shell.user_ns))
-        _refuse_key(plan, session.credentials.key())
-        if options.dry_run:
-            return _preview(plan)
-        reply = ask(
-            plan,
-            client=client,
-            conversation=notebook.conversation,
-            ledger=session.ledger,
-            view=session.view(plan.settings.model),
-            notebook=str(notebook.path) if notebook.path else None,
-        )
-    except ChatInterrupted:
-        raise
-    except KeyboardInterrupt:  # before the question was asked: a template or an import took long
-        raise ChatInterrupted from None
+    notebook, client = session.notebook(), session.client()
+    plan = _plan(session, notebook, client, options, _filled(body, session))
+    if session.credentials.is_in("\n".join(message.text for message in plan.request().messages)):
+        raise TemplateError("The message contains your API key; nothing was sent.", "Take it out, run the cell again.")
+    if options.dry_run:
+        return _preview(plan)
+    client.check_key()
+    reply = ask(
+        plan,
+        client=client,
+        conversation=notebook.conversation,
+        ledger=session.ledger,
+        view=session.view(plan.settings.model),
+        notebook=str(notebook.path) if notebook.path else None,
+    )
     if options.output:
         session.shell.user_ns[options.output] = reply
     return None
@@ -76,8 +73,10 @@ def thread(session: Session, options: ThreadOptions) -> Table:
         forgotten = conversation.clear(name)
         return Table(caption=f"Thread {name}: {_turns(forgotten)} forgotten. The outputs in the notebook stay.")
     notebook.thread = name
-    above = _without_demo_turns(session, session.client(), conversation.above(session.run(), name))
-    return _thread_table(name, above, settings(session.config, notebook.chosen).system, notebook.announcement())
+    above = conversation.above(session.run(), name)
+    sent = _without_demo_turns(session, session.client(), above)
+    notes = [*notebook.announcement(), *_left_out(above, sent)]
+    return _thread_table(name, sent, settings(session.config, notebook.chosen).system, notes)
 
 
 def usage(session: Session) -> UsageReport:
@@ -99,7 +98,7 @@ def settings(config: MixRoute, *given: dict[str, Any]) -> Settings:
         "model": config.current("model"),
         "system": config.system or None,
         "temperature": None if config.temperature is None else config.number("temperature", most=2),
-        "max_tokens": None if config.max_tokens is None else int(config.number("max_tokens", least=1)),
+        "max_tokens": None if config.max_tokens is None else int(config.number("max_tokens", least=1, whole=True)),
     }
     return Settings(**_merged(configured, *given))
 
@@ -123,9 +122,7 @@ def _plan(session: Session, notebook: Notebook, client: Client, options: ChatOpt
     name = options.thread or notebook.thread
     above = [] if options.fresh else notebook.conversation.above(run, name)
     sent = _without_demo_turns(session, client, above)
-    notes = notebook.announcement()
-    if len(sent) < len(above):
-        notes.append(f"{_turns(len(above) - len(sent))} of the offline demo not sent")
+    notes = [*notebook.announcement(), *_left_out(above, sent)]
     if sent and run.cell_id is None:
         notes.append("history in order of execution")
     return Plan(
@@ -147,13 +144,15 @@ def _without_demo_turns(session: Session, client: Client, above: list[Turn]) -> 
     return [turn for turn in above if not turn.demo]
 
 
-def _refuse_key(plan: Plan, key: str | None) -> None:
-    """Never send the key in a message, wherever it came from."""
-    texts = [message.text for message in plan.request().messages]
-    if key and any(key in text for text in texts):
-        raise TemplateError(
-            "The message contains your API key; nothing was sent.", "Take it out, then run the cell again."
-        )
+def _left_out(above: list[Turn], sent: list[Turn]) -> list[str]:
+    return [f"{_turns(len(above) - len(sent))} of the offline demo not sent"] if len(sent) < len(above) else []
+
+
+def _filled(body: str, session: Session) -> str:
+    prompt = render(body, session.shell.user_ns)
+    if not prompt.strip():
+        raise TemplateError("The question is empty once its {{ … }} are filled; nothing was sent.")
+    return prompt
 
 
 def _preview(plan: Plan) -> Preview:

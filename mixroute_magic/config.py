@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from math import inf
+from math import inf, nan
 
 from traitlets import Any, Bool, Unicode, default
 from traitlets.config import Configurable
@@ -56,19 +56,21 @@ class MixRoute(Configurable):
         value = getattr(self, name) if self.trait_has_value(name) else self.trait_defaults(name)
         return str(value)
 
-    def number(self, name: str, *, least: float = 0.0, most: float = inf) -> float:
+    def number(self, name: str, *, least: float = 0.0, most: float = inf, whole: bool = False) -> float:
         """Return the value of a numeric setting.
 
         Raises
         ------
         SettingError
-            If it is no number from ``least`` to ``most``.
+            If it is no number from ``least`` to ``most``, or not a ``whole`` one.
         """
         value = getattr(self, name)
         with suppress(TypeError, ValueError):
-            if least <= float(value) <= most and float(value) != inf:
-                return float(value)
+            number = nan if isinstance(value, bool) else float(value)
+            if least <= number <= most and number != inf and (number.is_integer() or not whole):
+                return number
+        kind = "whole number" if whole else "number"
         span = f"from {least:g} to {most:g}" if most != inf else f"of at least {least:g}"
         raise SettingError(
-            f"MixRoute.{name} is {value!r}, not a number {span}.", f"Set it: %config MixRoute.{name} = …"
+            f"MixRoute.{name} is {value!r}, not a {kind} {span}.", f"Set it: %config MixRoute.{name} = …"
         )

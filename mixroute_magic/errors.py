@@ -152,5 +152,9 @@ class ChatInterrupted(KeyboardInterrupt):
         self.partial = partial
 
     def _render_traceback_(self) -> list[str]:
-        kept = "Its text so far is kept above" if self.partial else "Nothing had arrived yet"
-        return [f"Interrupted: {kept}; it is not part of the conversation.", "Run the cell again to ask again."]
+        if not self.partial:
+            return ["Interrupted: nothing had arrived yet.", "Run the cell again."]
+        return [
+            "Interrupted: the text so far is kept above; it is not part of the conversation.",
+            "Run the cell again.",
+        ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from IPython.core.error import UsageError
@@ -12,6 +13,7 @@ from IPython.display import display
 from mixroute_magic import options
 from mixroute_magic.arguments import OptionError, help_for
 from mixroute_magic.config import MixRoute
+from mixroute_magic.errors import ChatInterrupted, MixRouteError
 from mixroute_magic.questions import keep_questions
 
 if TYPE_CHECKING:
@@ -44,6 +46,21 @@ def _read(parse: Callable[..., Any], *text: Any) -> Any:
         raise UsageError(str(error)) from None
 
 
+@contextmanager
+def _told(session: Session) -> Iterator[Session]:
+    """Let a command end in lines that people can read, an interrupt too, and never with the key in them."""
+    try:
+        yield session
+    except ChatInterrupted:
+        raise
+    except KeyboardInterrupt:
+        raise ChatInterrupted from None
+    except MixRouteError as error:
+        error.args = (session.credentials.redact(str(error)),)
+        error.hint = session.credentials.redact(error.hint)
+        raise
+
+
 @magics_class
 class MixRouteMagics(Magics):
     """``%%chat``, ``%chat``, ``%model``, ``%thread``, ``%usage`` and ``%mixroute``."""
@@ -65,7 +82,9 @@ class MixRouteMagics(Magics):
     def chat(self, line: str, cell: str | None = None) -> None:
         from mixroute_magic import commands
 
-        preview = commands.chat(self.session, *_read(options.parse_chat, line, cell))
+        given, question = _read(options.parse_chat, line, cell)
+        with _told(self.session) as session:
+            preview = commands.chat(session, given, question)
         if preview is not None:
             display(preview)
 
@@ -76,7 +95,8 @@ class MixRouteMagics(Magics):
         from mixroute_magic import commands
 
         given = _read(options.parse, options.ModelOptions, line, cell or "")
-        display(commands.model(self.session, given, cell))
+        with _told(self.session) as session:
+            display(commands.model(session, given, cell))
 
     @no_var_expand
     @line_magic
@@ -84,7 +104,9 @@ class MixRouteMagics(Magics):
     def thread(self, line: str) -> None:
         from mixroute_magic import commands
 
-        display(commands.thread(self.session, _read(options.parse, options.ThreadOptions, line)))
+        given = _read(options.parse, options.ThreadOptions, line)
+        with _told(self.session) as session:
+            display(commands.thread(session, given))
 
     @no_var_expand
     @line_magic
@@ -93,7 +115,8 @@ class MixRouteMagics(Magics):
         from mixroute_magic import commands
 
         _read(options.parse, options.UsageOptions, line)
-        return commands.usage(self.session)
+        with _told(self.session) as session:
+            return commands.usage(session)
 
     @no_var_expand
     @line_magic
@@ -101,7 +124,9 @@ class MixRouteMagics(Magics):
     def mixroute(self, line: str) -> None:
         from mixroute_magic import commands
 
-        display(commands.setup(self.session, _read(options.parse, options.SetupOptions, line)))
+        given = _read(options.parse, options.SetupOptions, line)
+        with _told(self.session) as session:
+            display(commands.setup(session, given))
 
 
 def load(shell: InteractiveShell) -> None:

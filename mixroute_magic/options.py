@@ -48,10 +48,17 @@ def _param(word: str) -> tuple[str, Any]:
         raise ValueError("write KEY=VALUE, as in top_p=0.9")
     if key in {"messages", "model"}:
         raise ValueError(f"{key} is no parameter: the cells make the messages, and the model has its own option")
+    if key in _OWN_OPTION:
+        raise ValueError(f"{key} has an option of its own: {_OWN_OPTION[key]}")
     try:
         return key, json.loads(value, parse_constant=str)  # NaN is not JSON: it stays text
     except ValueError:
+        if value.startswith(("[", "{")):
+            raise ValueError(f"this is not JSON; quote it whole, as in -p '{key}=[\"END\"]'") from None
         return key, value
+
+
+_OWN_OPTION = {"temperature": "-t", "max_tokens": "--max-tokens", "max_completion_tokens": "--max-tokens"}
 
 
 def _thread_name(word: str) -> str:

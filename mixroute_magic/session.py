@@ -89,7 +89,8 @@ class Session:
 
     def notebook(self) -> Notebook:
         """Return the notebook that the running cell belongs to, as it stands now."""
-        path = notebook_path(self.shell)
+        # A notebook run from a notebook (nbconvert, papermill) inherits the other's path, but names no cells.
+        path = notebook_path(self.shell) if self.run().cell_id else None
         notebook = self._notebooks.setdefault(path, Notebook(path))
         notebook.refresh()
         return notebook
@@ -101,7 +102,7 @@ class Session:
         config, demo = self.config, self.demo_base_url()
         limits = {
             "timeout": config.number("timeout", least=0.1),
-            "retries": int(config.number("retries", most=10)),
+            "retries": int(config.number("retries", most=10, whole=True)),
             "allow_http": config.allow_http,
         }
         made_for: dict[str, Any] = {"base_url": demo or config.current("base_url"), **limits}
@@ -125,7 +126,7 @@ class Session:
         """Return the address of the offline demo gateway while it is in use; ``MIXROUTE_DEMO=1`` asks for it, too."""
         wanted = self._demo_wanted
         if wanted is None:
-            wanted = os.environ.get("MIXROUTE_DEMO", "") not in {"", "0"}
+            wanted = os.environ.get("MIXROUTE_DEMO", "").lower() not in {"", "0", "false", "no", "off"}
         if not wanted:
             return None
         if self._demo is None:

@@ -19,7 +19,7 @@ from mixroute_magic.gateway.faults import retry_after
 from mixroute_magic.wire import Message, Reply, Usage
 
 HELLO = [{"role": "user", "content": "Hello"}]
-KEY = "sk-test"
+KEY = "sk-test-key"
 
 
 def client_of(gateway: ScriptedGateway, **settings: object) -> Client:
@@ -41,7 +41,7 @@ def test_only_what_the_user_set_is_sent() -> None:
     plain = {"model": "glm-5", "messages": HELLO, "stream": True}
     assert gateway.bodies == [plain, plain | {"temperature": 0, "top_p": 0.5}]
     assert gateway.asked[0].line == "POST /v1/chat/completions HTTP/1.1"
-    assert gateway.asked[0].headers["authorization"] == "Bearer sk-test"
+    assert gateway.asked[0].headers["authorization"] == "Bearer sk-test-key"
 
 
 def test_a_message_goes_out_as_it_was_given() -> None:
@@ -131,6 +131,38 @@ def test_characters_cut_between_packets_stay_whole_and_broken_bytes_are_replaced
         assert client_of(gateway).chat(HELLO, model="glm-5").text == "a�"
 
 
+def test_an_emoji_whose_halves_came_apart_is_whole_and_a_half_alone_is_replaced() -> None:
+    halves = [
+        event(b'{"choices": [{"delta": {"content": "%s"}}]}' % text) for text in (rb"a\ud83d", rb"\ude00b", rb"\ud83d")
+    ]
+    whole_reply = reply(200, b'{"choices": [{"message": {"content": "\\ud83dx"}, "finish_reason": "stop"}]}')
+    with scripted(answer(*halves, delta("c"), STOP), whole_reply) as gateway:
+        assert client_of(gateway).chat(HELLO, model="glm-5").text == "a😀b�c"
+        assert client_of(gateway).chat(HELLO, model="glm-5").text == "�x"
+
+
+def test_a_whole_answer_without_a_finish_reason_is_taken() -> None:
+    with scripted(reply(200, {"choices": [{"message": {"content": "ab"}}]})) as gateway:
+        answered = client_of(gateway).chat(HELLO, model="glm-5")
+    assert (answered.text, answered.finish_reason) == ("ab", "unknown")
+
+
+def test_a_login_page_in_between_is_not_taken_for_the_gateway() -> None:
+    for target, hint in (("https://portal.example/login", "Wi-Fi"), ("/v2/chat", "final address")):
+        with scripted(reply(302, b"", Location=target)) as gateway, pytest.raises(e.APIStatusError) as caught:
+            client_of(gateway).chat(HELLO, model="glm-5")
+        assert hint in caught.value.hint
+
+
+def test_a_gateway_without_a_list_of_models_is_told_so() -> None:
+    with (
+        scripted(reply(404, refusal("Invalid URL (GET /v1/models)"))) as gateway,
+        pytest.raises(e.NotFoundError) as caught,
+    ):
+        client_of(gateway).models()
+    assert "has no list of models" in str(caught.value)
+
+
 USAGES = {
     "on the last content chunk": ({"prompt_tokens": 3, "completion_tokens": 4}, Usage(3, 4, source="reported")),
     "with details": (
@@ -190,7 +222,10 @@ REFUSALS = {
         e.PermissionDeniedError,
         "Just a moment",
     ),
-    "404 address": (reply(404, refusal("Invalid URL (POST /v1/v1)")), e.NotFoundError, "no such address"),
+    "404": (reply(404, refusal("模型不存在")), e.NotFoundError, "no such model, or no such address"),
+    "too long": (reply(400, refusal("too long", "context_length_exceeded")), e.BadRequestError, "too long"),
+    "another shape": (answer(event({"message": "overloaded", "code": "busy"})), e.StreamError, "overloaded"),
+    "broken off": (answer(delta("half", finish_reason="network_error")), e.StreamError, "broke off"),
     "413": (reply(413, b""), e.BadRequestError, "too large"),
     "422 of FastAPI": (reply(422, {"detail": [{"msg": "bad"}]}), e.BadRequestError, "bad"),
     "400": (reply(400, refusal("temperature")), e.BadRequestError, "temperature"),

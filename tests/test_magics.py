@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-KEY = "sk-test"
+KEY = "sk-test-key"
 MAGICS = {"line": {"chat", "model", "thread", "usage", "mixroute"}, "cell": {"chat", "model"}}
 
 
@@ -126,9 +126,9 @@ def test_help_shows_usage_and_two_examples(shell: Shell, magic: str) -> None:
         ("%chat", "nothing to ask"),
         ("%%chat\n  \n", "nothing to ask"),
         ("%%chat what\nis it", "put the question on the lines below"),
-        ("%chat sk-test-test-test-test", "%mixroute login"),
-        ("%%chat\nmy key is sk-test-test-test-test", "%mixroute login"),
-        ("%%model\nmy key is sk-test-test-test-test", "%mixroute login"),
+        ("%chat sk-testtesttesttest", "%mixroute login"),
+        ("%%chat\nmy key is sk-testtesttesttest", "%mixroute login"),
+        ("%%model\nmy key is sk-testtesttesttest", "%mixroute login"),
         ("%usage please", "%usage"),
         ("%mixroute logn", "did you mean login?"),
     ],
@@ -166,6 +166,42 @@ def test_the_key_is_never_sent_in_a_message(shell: Shell, gateway: ScriptedGatew
     error, printed = shell.fail("%chat my secret is {{ secret }}")
     assert "contains your API key" in str(error)
     assert KEY not in printed
+    assert gateway.asked == []
+
+
+def test_a_word_that_serves_as_a_local_key_may_be_said(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MIXROUTE_API_KEY", "ollama")
+    with scripted(whole("ok"), reply(400, {"error": "no ollama here"})) as gateway:
+        monkeypatch.setenv("MIXROUTE_BASE_URL", gateway.base_url)
+        shell.run("%chat how do I install ollama?")
+        error, _ = shell.fail("%chat again")
+    assert "no ollama here" in str(error)
+
+
+def test_the_key_is_in_no_error_of_a_setting_or_a_template(shell: Shell) -> None:
+    shell.run("import os")
+    shell.run("%config MixRoute.base_url = os.environ['MIXROUTE_API_KEY']")
+    for cell in ("%chat hi", "%mixroute", "%chat {{ int(os.environ['MIXROUTE_API_KEY']) }}"):
+        error, printed = shell.fail(cell)
+        assert isinstance(error, e.MixRouteError)
+        assert KEY not in printed + str(error)
+
+
+def test_a_badly_pasted_key_can_be_seen_and_stops_no_demo(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MIXROUTE_API_KEY", "sk-te st-key")
+    assert "from MIXROUTE_API_KEY" in shell.run("%mixroute")
+    error, printed = shell.fail("%chat hi")
+    assert isinstance(error, e.AuthenticationError)
+    assert "correct MIXROUTE_API_KEY" in printed
+    assert "No requests" in shell.run("%usage")
+    shell.run("%mixroute demo")
+    assert "no model was called" in shell.run("%chat hi")
+
+
+def test_a_question_that_a_template_leaves_empty_is_not_sent(shell: Shell, gateway: ScriptedGateway) -> None:
+    shell.run("empty = ' '")
+    error, _ = shell.fail("%chat {{ empty }}")
+    assert "empty" in str(error)
     assert gateway.asked == []
 
 
@@ -265,6 +301,8 @@ def test_usage_returns_the_report_of_this_session(shell: Shell, gateway: Scripte
         ("temperature", "5", "from 0 to 2"),
         ("temperature", "'hot'", "from 0 to 2"),
         ("max_tokens", "0", "at least 1"),
+        ("max_tokens", "True", "whole number"),
+        ("max_tokens", "10.7", "whole number"),
         ("timeout", "-1", "at least 0.1"),
         ("retries", "'often'", "from 0 to 10"),
     ],

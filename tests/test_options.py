@@ -114,7 +114,6 @@ def test_what_a_shell_would_quote_is_read_back(words: list[str]) -> None:
         ("true", True),
         ("null", None),
         ('\'["a", "b"]\'', ["a", "b"]),
-        ("\"{'a'}\"", "{'a'}"),
         ("high", "high"),
         ("a=b", "a=b"),
         ("NaN", "NaN"),
@@ -123,6 +122,16 @@ def test_what_a_shell_would_quote_is_read_back(words: list[str]) -> None:
 )
 def test_parameters_are_json_or_else_text(typed: str, value: Any) -> None:
     assert chat(f"-p key={typed} --param=other=1").params == {"key": value, "other": 1}
+
+
+def test_json_whose_quotes_the_line_has_eaten_is_not_sent_as_text() -> None:
+    for typed in ('stop=["END"]', 'response_format={"type":"json_object"}', "\"x={'a'}\""):
+        assert "quote it whole" in refused(chat, f"-p {typed}")
+
+
+def test_a_field_with_an_option_of_its_own_is_set_by_that() -> None:
+    assert refused(model, "-p temperature=0.9").endswith("temperature has an option of its own: -t")
+    assert refused(chat, "-p max_completion_tokens=9").endswith("has an option of its own: --max-tokens")
 
 
 @pytest.mark.parametrize(
@@ -281,7 +290,9 @@ def test_a_key_in_a_line_is_refused_and_not_repeated(line: str) -> None:
         assert "sk-" not in message
 
 
-@pytest.mark.parametrize("text", ["sk-test", "task-management-for-everyone", "ask sk- and sk-learn"])
+@pytest.mark.parametrize(
+    "text", ["sk-test", "task-management-for-everyone", "ask sk- and sk-learn", "the class sk-estimator-doc-link"]
+)
 def test_what_is_no_key_is_not_refused(text: str) -> None:
     assert options.parse_chat(text)[1] == text
 

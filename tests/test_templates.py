@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import subprocess
 import sys
 from functools import partial
@@ -112,7 +113,10 @@ def test_a_missing_name_in_other_letters_is_found() -> None:
 def test_a_missing_name_without_neighbours_may_have_been_meant_literally() -> None:
     lines = fail("\\frac{{a}}{b}", number=1)
     assert lines[0] == "TemplateError: {{a}} needs a, which this notebook does not have."
-    assert lines[1] == 'Define it first. Literal double braces are written {{ "{{" }}.'
+    assert (
+        lines[1]
+        == 'Define it first. Only names, calls and filters stand in {{ }}; literal double braces are written {{ "{{" }}.'
+    )
 
 
 @pytest.mark.parametrize(
@@ -131,7 +135,7 @@ def test_a_missing_name_without_neighbours_may_have_been_meant_literally() -> No
 def test_what_is_no_expression_is_named_with_the_way_to_write_braces(body: str, said: str) -> None:
     lines = fail(body, a=1, b=2)
     assert said in lines[0]
-    assert lines[1:] == ['Literal double braces are written {{ "{{" }}.']
+    assert lines[1:] == ['Only names, calls and filters stand in {{ }}; literal double braces are written {{ "{{" }}.']
 
 
 @pytest.mark.parametrize(
@@ -170,8 +174,21 @@ def test_a_class_becomes_its_source() -> None:
 def test_code_without_source_becomes_its_repr() -> None:
     names: dict[str, Any] = {}
     exec("def typed(): pass", names)
-    assert render("{{ len }} {{ int }}", {}) == "<built-in function len> <class 'int'>"
+    assert render("{{ root }}", {"root": math.sqrt}) == "<built-in function sqrt>"
     assert render("{{ typed }}", names) == repr(names["typed"])
+
+
+@pytest.mark.parametrize("name", ["input", "id", "license", "list"])
+def test_pythons_own_names_alone_are_no_variables(name: str) -> None:
+    with pytest.raises(TemplateError, match="Python's own"):
+        render(f"{{{{ {name} }}}}", {})
+    assert render(f"{{{{ {name} }}}}", {name: "mine"}) == "mine"
+
+
+def test_a_long_failure_stays_one_short_line() -> None:
+    with pytest.raises(TemplateError) as caught:
+        render("{{ float(text) }}", {"text": "long " * 5000})
+    assert len(str(caught.value)) < 200
 
 
 def test_other_values_become_their_text() -> None:

@@ -167,7 +167,11 @@ for number in range(2000):
         assert final["data"]["text/markdown"] == f"{reasoning}\n\nHello &lt;b>\n\n*{LINE}*"
         assert final["data"]["text/plain"] == f"Hello <b>\n\n{LINE}"
         assert final["metadata"] == {"mixroute": {"version": 1}}
-        assert [message["msg_type"] for message in published][-3:-1] == ["update_display_data", "comm_close"]
+        assert [message["msg_type"] for message in published][-4:-1] == [
+            "update_display_data",
+            "comm_close",
+            "comm_close",
+        ]
 
     def test_the_first_text_is_sent_while_the_next_chunk_is_waited_for(self, client: BlockingKernelClient) -> None:
         code = f"{FEED}view.retrying('busy', 2.0)\nshow(text='First')\ninput()\n{FINISH}"

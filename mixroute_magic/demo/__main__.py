@@ -24,7 +24,7 @@ def main() -> None:
     with gateway, contextlib.suppress(KeyboardInterrupt):
         print(  # noqa: T201 - a command line speaks
             f"Offline demo gateway, no model is called: {gateway.base_url} (Ctrl-C stops it)",
-            f"To use it, set MIXROUTE_BASE_URL={gateway.base_url} and MIXROUTE_API_KEY=demo before starting Jupyter.",
+            f"To use it, set MIXROUTE_BASE_URL={gateway.base_url} before starting Jupyter; it needs no key.",
             sep="\n",
             flush=True,
         )

@@ -75,8 +75,10 @@ class LiveStream:
             self._thread.join()
 
     def close(self) -> None:
-        """Remove the widget from the page."""
+        """Remove the widget from the page, and its layout, which does not go with it."""
+        layout = self._widget.layout
         self._widget.close()
+        layout.close()
 
     def _send_frames(self) -> None:
         blocks = Blocks()

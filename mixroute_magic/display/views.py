@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mixroute_magic.display.markdown import as_html, make_safe, without_controls
@@ -77,11 +78,11 @@ class LiveView:
 
     def finish(self, reply: Reply, *, status: str, notes: Sequence[str], metadata: Mapping[str, Any]) -> None:
         """Replace the widget by the final output, even where a second interrupt cuts the last frame short."""
-        try:
-            self._stream.end()
-        finally:
-            self._leave(_bundle(reply, status, notes), raw=True, metadata={"mixroute": dict(metadata)})
-            self._stream.close()
+        with closing(self._stream):
+            try:
+                self._stream.end()
+            finally:
+                self._leave(_bundle(reply, status, notes), raw=True, metadata={"mixroute": dict(metadata)})
 
 
 class StaticView:
@@ -137,7 +138,8 @@ class TextView:
 
     @staticmethod
     def _write(text: str) -> None:
-        sys.stdout.write(text)
+        encoding = sys.stdout.encoding or "utf-8"
+        sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
         sys.stdout.flush()
 
 

@@ -24,7 +24,7 @@ from mixroute_magic.errors import (
 from mixroute_magic.gateway.address import is_loopback, read_base_url
 from mixroute_magic.gateway.credentials import Credentials, clean_key, redact
 from mixroute_magic.gateway.faults import Refusal, may_retry, request_id
-from mixroute_magic.gateway.stream import checked, read_events, read_json
+from mixroute_magic.gateway.stream import checked, read_events, read_json, read_whole
 from mixroute_magic.gateway.transport import CONNECT_SECONDS, connection_error
 from mixroute_magic.wire import Chunk, Message, Model, Reply, ReplyBuilder, Request
 
@@ -115,8 +115,12 @@ class Client:
 
     def models(self) -> list[Model]:
         """Return the models that the gateway offers to this key, sorted by name."""
-        with self._faithful(30.0), closing(self._request("GET", "/models", timeout=30.0)) as response:
-            data = read_json(response, self.host)
+        try:
+            with self._faithful(30.0), closing(self._request("GET", "/models", timeout=30.0)) as response:
+                data = read_json(response, self.host)
+        except NotFoundError as error:
+            error.args, error.hint = (f"{self.host} has no list of models.",), "Name the model yourself: %model NAME."
+            raise
         return Model.list_from_wire(data.get("data"))
 
     def is_demo(self) -> bool:
@@ -130,6 +134,10 @@ class Client:
         head, chunks = self._retrying(on_retry)(self._attempt, request)
         with closing(chunks):
             yield from checked(chain(head, chunks))
+
+    def check_key(self) -> None:
+        """Raise `AuthenticationError` where a request would have no usable key."""
+        self._required_key()
 
     def close(self) -> None:
         """Close the kept connections."""
@@ -186,7 +194,7 @@ class Client:
             if "event-stream" in response.headers.get("content-type", ""):
                 yield from read_events(response, self.host)
             else:
-                yield Chunk.from_wire(read_json(response, self.host))
+                yield read_whole(response, self.host)
 
     def _post(self, body: bytes, model: str) -> Response:
         try:

@@ -20,7 +20,8 @@ __all__ = ["KEY_VARIABLE", "Credentials", "clean_key", "redact"]
 
 KEY_VARIABLE = "MIXROUTE_API_KEY"
 _SERVICE = "mixroute-magic"
-_KEY_PATTERN = re.compile(r"sk-[A-Za-z0-9_*-]{6,}")
+_KEY_PATTERN = re.compile(r"(?<![A-Za-z0-9])sk-[A-Za-z0-9_*-]{6,}")
+_SHORTEST_SECRET = 8  # what a local server takes for a key, such as "demo", is a word like others
 
 
 def clean_key(pasted: str) -> str:
@@ -36,14 +37,14 @@ def clean_key(pasted: str) -> str:
     if key and not re.fullmatch(r"[!-~]+", key):
         raise AuthenticationError(
             "The API key contains spaces or characters that no key has.",
-            "Copy it once more from the MixRoute console, then run %mixroute login.",
+            f"Copy it once more from the MixRoute console: correct {KEY_VARIABLE}, or run %mixroute login.",
         )
     return key
 
 
 def redact(text: str, key: str | None) -> str:
     """Return the text without the key, and without anything that looks like one."""
-    if key:
+    if key and len(key) >= _SHORTEST_SECRET:
         text = text.replace(key, "sk-…")
     return _KEY_PATTERN.sub("sk-…", text)
 
@@ -57,8 +58,23 @@ class Credentials:
         self._kept: str | None = None  # what the keyring holds; asked once, as it may take long or ask the user
 
     def key(self) -> str | None:
-        """Return the key, or ``None`` where there is none."""
-        return self._find()[0] or None
+        """Return the key, or ``None`` where there is none.
+
+        Raises
+        ------
+        AuthenticationError
+            If it cannot be a key.
+        """
+        return clean_key(self._find()[0]) or None
+
+    def is_in(self, text: str) -> bool:
+        """Say whether a text gives the key away."""
+        key = self._find()[0]
+        return len(key) >= _SHORTEST_SECRET and key in text
+
+    def redact(self, text: str) -> str:
+        """Return a text without the key."""
+        return redact(text, self._find()[0])
 
     def source(self) -> str | None:
         """Say where the key comes from, for people."""
@@ -95,7 +111,7 @@ class Credentials:
         return f"Credentials(source={self.source()!r})"
 
     def _find(self) -> tuple[str, str | None]:
-        if key := clean_key(self._environ.get(KEY_VARIABLE, "")):
+        if key := self._environ.get(KEY_VARIABLE, "").strip():
             return key, KEY_VARIABLE
         if self._entered:
             return self._entered, "%mixroute login"

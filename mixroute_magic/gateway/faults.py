@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from mixroute_magic.config import DEFAULT_BASE_URL, OTHER_BASE_URL
 from mixroute_magic.errors import (
@@ -91,7 +92,7 @@ class Refusal:
 
     def _meaning(self) -> tuple[type[MixRouteError], str, str]:
         status, said = self.status, self._quoted()
-        if self.code in _MODEL_CODES or (status == 404 and "model" in self.message.lower()):
+        if self.code in _MODEL_CODES:
             return (
                 NotFoundError,
                 f"This model is not available for your key{said}",
@@ -112,7 +113,11 @@ class Refusal:
 
     def _by_status(self, said: str) -> tuple[type[MixRouteError], str, str]:
         kind, what, hint = _BY_STATUS.get(self.status) or _BY_CLASS.get(self.status // 100, _BY_CLASS[5])
-        if kind is RateLimitError and self.retry_after is not None:
+        if 300 <= self.status < 400 and urlsplit(self.message).hostname not in {None, self.host.partition(":")[0]}:
+            hint = "Perhaps a Wi-Fi's login page answers instead: open it in a browser, then run the cell again."
+        if self.code == "context_length_exceeded":
+            hint = "Leave earlier turns out: --fresh for one question, %thread --clear for all."
+        if kind is RateLimitError and self.retry_after:
             hint = f"Run the cell again in {_duration(self.retry_after)}."
         return kind, what.format(host=self.host, status=self.status) + said, hint
 
@@ -130,7 +135,11 @@ _BY_STATUS: Mapping[int, tuple[type[MixRouteError], str, str]] = {
     200: (StreamError, "{host} reported an error instead of an answer", "Run the cell again."),
     401: (AuthenticationError, "{host} did not accept the API key (HTTP 401)", _KEYS_AND_HOSTS),
     403: (PermissionDeniedError, "{host} does not allow this (HTTP 403)", "Use another model, or another key."),
-    404: (NotFoundError, "{host} knows no such address (HTTP 404)", "Check MIXROUTE_BASE_URL: it ends in one /v1."),
+    404: (
+        NotFoundError,
+        "{host} knows no such model, or no such address (HTTP 404)",
+        "%model --list shows the models; the address (%mixroute) ends in one /v1.",
+    ),
     408: (APITimeoutError, "{host} waited too long for the request (HTTP 408)", "Run the cell again."),
     409: (ServerError, "{host} is busy with a conflicting request (HTTP 409)", "Run the cell again."),
     413: (
@@ -159,7 +168,10 @@ def error_in(data: Any, headers: Mapping[str, str], host: str) -> MixRouteError 
     """
     if isinstance(data, list):
         data = data[0] if data else {}
-    if not isinstance(data, Mapping) or not (data.get("error") or data.get("success") is False):
+    if not isinstance(data, Mapping):
+        return None
+    said_no = data.get("error") or data.get("success") is False
+    if not said_no and ("choices" in data or "data" in data or not _first(data, "message", "msg", "detail")):
         return None
     return Refusal.from_words(_status_in(data), headers, _fields(data), host).error()
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 import codecs
 import io
 import json
+import re
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mixroute_magic.errors import MixRouteError, StreamError
@@ -20,12 +22,15 @@ from mixroute_magic.wire import Chunk
 if TYPE_CHECKING:
     from requests import Response
 
-__all__ = ["checked", "read_events", "read_json"]
+__all__ = ["checked", "read_events", "read_json", "read_whole"]
 
 _PIECE = 65536
 _LARGEST_EVENT = 16 * 2**20
 _LARGEST_REPLY = 64 * 2**20
 _LINGER_SECONDS = 0.05
+# GLM's, OpenRouter's and DeepSeek's words for an answer that broke, under which others would report success.
+_BROKEN_OFF = frozenset({"network_error", "error", "aborted", "insufficient_system_resource"})
+_HALF = re.compile(r"[\ud800-\udfff]")
 
 
 def checked(chunks: Iterable[Chunk]) -> Generator[Chunk]:
@@ -44,6 +49,8 @@ def checked(chunks: Iterable[Chunk]) -> Generator[Chunk]:
         raise StreamError(
             "The answer ended early: the gateway closed the stream without a word why.", "Run the cell again."
         )
+    if finish_reason in _BROKEN_OFF:
+        raise StreamError(f"The model broke off (finish reason: {finish_reason}).", "Run the cell again.")
     if not said:
         hint = (
             "All its tokens went into reasoning: raise --max-tokens."
@@ -59,6 +66,7 @@ def read_events(response: Response, host: str) -> Generator[Chunk]:
 
     feed = _Feed(response.raw)
     unread = 0
+    half = ""
     for event in SSEClient(iter(feed)).events():
         feed.pending = 0
         data = event.data.lstrip()
@@ -74,7 +82,10 @@ def read_events(response: Response, host: str) -> Generator[Chunk]:
             continue
         if "choices" not in payload or "error" in payload:
             _raise_error(payload, response, host)
-        yield Chunk.from_wire(payload)
+        chunk = Chunk.from_wire(payload)
+        if half or _HALF.search(chunk.text + chunk.reasoning):
+            chunk, half = _mended(chunk, half)
+        yield chunk
     if unread:
         raise StreamError(
             f"{unread} of the answer's pieces could not be read.", "Its text has gaps: run the cell again."
@@ -92,6 +103,23 @@ def read_json(response: Response, host: str) -> Mapping[str, Any]:
     if not isinstance(data, Mapping):
         raise _not_a_reply(body, host)
     return data
+
+
+def read_whole(response: Response, host: str) -> Chunk:
+    """Return a whole reply as one chunk; unlike a stream it cannot have broken off unseen."""
+    chunk, _ = _mended(Chunk.from_wire(read_json(response, host)), "")
+    return chunk if chunk.finish_reason else replace(chunk, finish_reason="unknown")
+
+
+def _mended(chunk: Chunk, half: str) -> tuple[Chunk, str]:
+    """Join an emoji of which JSON carried each half in another event; a half that stays alone is replaced."""
+    text = half + chunk.text
+    half = text[-1:] if "\ud800" <= text[-1:] <= "\udbff" else ""
+    return replace(chunk, text=_joined(text.removesuffix(half)), reasoning=_joined(chunk.reasoning)), half
+
+
+def _joined(text: str) -> str:
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 class _Feed:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["render"]
 
-_LITERAL = 'Literal double braces are written {{ "{{" }}.'
+_LITERAL = 'Only names, calls and filters stand in {{ }}; literal double braces are written {{ "{{" }}.'
 _LONGEST = 80
 _ROWS = _COLUMNS = 20
 
@@ -100,7 +100,9 @@ def _fill(environment: Environment, expression: str, scope: Mapping[str, Any]) -
         if missing := _missing(environment, expression, scope):
             message = f"{_quoted(expression)} needs {missing}, which this notebook does not have."
             raise TemplateError(message, _neighbours(missing, scope)) from error
-        raise TemplateError(f"{_quoted(expression)} failed with {type(error).__name__}: {error}") from error
+        raise TemplateError(
+            f"{_quoted(expression)} failed with {type(error).__name__}: {_quoted(str(error))}"
+        ) from error
 
 
 def _missing(environment: Environment, expression: str, scope: Mapping[str, Any]) -> str | None:
@@ -123,6 +125,8 @@ def _quoted(expression: str) -> str:
 
 def _shown(value: object) -> object:
     """Return the form in which a value stands in a prompt."""
+    if any(value is builtin for builtin in vars(builtins).values() if callable(builtin)):
+        raise LookupError(f"Python's own {getattr(value, '__name__', value)!s} is no variable of this notebook")
     if inspect.isclass(value) or inspect.isroutine(value):
         return _source(value)
     pandas_type = _pandas_type(value)

@@ -58,7 +58,7 @@ class Ledger:
         self._lock = threading.Lock()
         self._opened: tuple[Engine, Table] | None = None
 
-    def begin(self, *, model: str, gateway: str, thread: str, notebook: str | None) -> str | None:
+    def begin(self, *, model: str, gateway: str, thread: str, notebook: str | None, demo: bool = False) -> str | None:
         """Record that a request starts.
 
         Returns
@@ -75,7 +75,7 @@ class Ledger:
             "model": model,
             "started": datetime.now(UTC),
             "status": "unfinished",
-            "demo": False,
+            "demo": demo,
         }
 
         def insert(connection: Connection, requests: Table) -> str:

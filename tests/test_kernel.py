@@ -130,6 +130,11 @@ class TestStreaming:
         assert (ran.metadata["status"], ran.metadata["thread"], ran.metadata["demo"]) == ("complete", "main", False)
         assert ran.contents("execute_result") == []
 
+    def test_an_answer_leaves_no_widget_behind(self, kernel: Kernel) -> None:
+        with behind(kernel, whole_answer("a")):
+            kernel.run("%%chat\nA", "first")
+        assert kernel.value("len(get_ipython().kernel.comm_manager.comms)") == "0"
+
     def test_the_cells_queued_below_a_failed_one_do_not_run(self, kernel: Kernel) -> None:
         with behind(kernel, reply(401), whole_answer("x")) as gateway:
             failing, queued = kernel.send("%%chat\nOne", "first"), kernel.send("%%chat\nTwo", "second")
@@ -171,6 +176,18 @@ class TestConversation:
             [asked("A"), said("a"), asked("B again")],
             [asked("A"), said("a"), asked("B again"), said("b2"), asked("C again")],
         ]
+
+    def test_a_notebook_run_from_inside_another_one_does_not_continue_it(
+        self, tmp_path: Path, document: Document
+    ) -> None:
+        with scripted(whole_answer("a"), whole_answer("b")) as gateway:
+            with Kernel(tmp_path, gateway.base_url, document.path) as kernel:
+                document.run(kernel, "first", "%%chat\nA")
+                document.save("first")
+            with Kernel(tmp_path, gateway.base_url, document.path) as child:
+                ran = child.run("%%chat\nB", allow_stdin=False)
+        assert sent(gateway)[-1] == [asked("B")]
+        assert "restored" not in ran.text
 
     def test_a_dry_run_right_after_a_restart_says_what_came_back(self, tmp_path: Path, document: Document) -> None:
         with scripted(whole_answer("a")) as gateway, Kernel(tmp_path, gateway.base_url, document.path) as kernel:
@@ -412,7 +429,7 @@ class TestInterrupt:
             assert gateway.closed_by_client.wait(30)
             document.run(kernel, "second", "%%chat\nB")
         assert len(ran.lines) == 2
-        assert ran.lines[0].startswith("Interrupted: Its text so far is kept")
+        assert ran.lines[0].startswith("Interrupted: the text so far is kept")
         assert ran.text.startswith("partial text\n\n")
         assert ran.metadata["status"] == "interrupted"
         assert ran.metadata["messages"] == [asked("A"), said("partial text")]
@@ -433,7 +450,7 @@ class TestInterrupt:
             assert gateway.closed_by_client.wait(30)
             kernel.run("%%chat\nB", "second")
         assert len(ran.lines) == 2
-        assert ran.lines[0].startswith("Interrupted: Nothing had arrived")
+        assert ran.lines[0].startswith("Interrupted: nothing had arrived")
         assert (ran.metadata["status"], ran.metadata["messages"]) == ("interrupted", [asked("A")])
         assert sent(gateway)[-1] == [asked("B")]
 
@@ -453,7 +470,7 @@ class TestInterrupt:
             kernel.interrupt()
             assert ran.wait().status == "error"
         assert len(ran.lines) == 2
-        assert ran.lines[0].startswith("Interrupted: Nothing had arrived")
+        assert ran.lines[0].startswith("Interrupted: nothing had arrived")
         assert gateway.asked == []
 
     def test_a_second_one_does_not_cost_what_the_first_kept(self, tmp_path: Path) -> None:
@@ -470,7 +487,7 @@ class TestInterrupt:
                 kernel.interrupt()
             ran.wait()
         assert len(ran.lines) == 2
-        assert ran.lines[0].startswith("Interrupted: Its text so far is kept")
+        assert ran.lines[0].startswith("Interrupted: the text so far is kept")
         assert ran.text.startswith("partial text\n\n")
         assert ledger(tmp_path)[0]["status"] == "interrupted"
 

@@ -115,3 +115,17 @@ def test_an_empty_login_is_refused() -> None:
 def test_redaction_knows_the_key_and_what_looks_like_one() -> None:
     assert redact("a secret-key, sk-abcdef123 and sk-ab", "secret-key") == "a sk-…, sk-… and sk-ab"
     assert redact("nothing", None) == "nothing"
+
+
+@pytest.mark.parametrize("pasted", ["sk-test-key", "Bearer sk-test-key", "'sk-test-key'"])
+def test_the_key_is_recognised_however_it_was_pasted(pasted: str) -> None:
+    kept = Credentials({"MIXROUTE_API_KEY": pasted})
+    assert kept.is_in("my key is sk-test-key!")
+    assert kept.redact("my key is sk-test-key!") == "my key is sk-…!"
+    assert not kept.is_in("my key is secret")
+
+
+def test_what_was_pasted_and_is_no_key_is_not_shown_either() -> None:
+    kept = Credentials({"MIXROUTE_API_KEY": "my secret words"})
+    assert kept.redact("these are my secret words") == "these are sk-…"
+    assert kept.source() == "MIXROUTE_API_KEY"

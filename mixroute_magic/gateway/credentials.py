@@ -69,12 +69,12 @@ class Credentials:
 
     def is_in(self, text: str) -> bool:
         """Say whether a text gives the key away."""
-        key = self._find()[0]
+        key = self._secret()
         return len(key) >= _SHORTEST_SECRET and key in text
 
     def redact(self, text: str) -> str:
         """Return a text without the key."""
-        return redact(text, self._find()[0])
+        return redact(text, self._secret())
 
     def source(self) -> str | None:
         """Say where the key comes from, for people."""
@@ -109,6 +109,14 @@ class Credentials:
 
     def __repr__(self) -> str:
         return f"Credentials(source={self.source()!r})"
+
+    def _secret(self) -> str:
+        """Return what must not be seen: the key, or what was pasted in its place."""
+        pasted = self._find()[0]
+        try:
+            return clean_key(pasted)
+        except AuthenticationError:
+            return pasted
 
     def _find(self) -> tuple[str, str | None]:
         if key := self._environ.get(KEY_VARIABLE, "").strip():

@@ -158,6 +158,11 @@ def test_a_login_page_in_between_is_not_taken_for_the_gateway() -> None:
         assert hint in caught.value.hint
 
 
+def test_a_redirect_to_what_is_no_address_is_a_broken_connection() -> None:
+    with scripted(reply(302, b"", Location="http://[x")) as gateway, pytest.raises(e.APIConnectionError):
+        client_of(gateway, retries=0).chat(HELLO, model="glm-5")
+
+
 def test_a_gateway_without_a_list_of_models_is_told_so() -> None:
     with (
         scripted(reply(404, refusal("Invalid URL (GET /v1/models)"))) as gateway,

@@ -258,7 +258,7 @@ class Client:
         except MixRouteError as error:
             error.args = (redact(str(error), self._key()),)
             raise
-        except OSError as error:
+        except (OSError, ValueError) as error:  # a ValueError is what requests makes of a redirect to no address
             raise connection_error(error, self.host, timeout) from None
         except Exception as error:
             if not type(error).__module__.startswith("urllib3."):

@@ -10,7 +10,6 @@ import json
 import re
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -114,7 +113,7 @@ class Refusal:
 
     def _by_status(self, said: str) -> tuple[type[MixRouteError], str, str]:
         kind, what, hint = _BY_STATUS.get(self.status) or _BY_CLASS.get(self.status // 100, _BY_CLASS[5])
-        if 300 <= self.status < 400 and _leads_elsewhere(self.message, self.host):
+        if 300 <= self.status < 400 and urlsplit(self.message).netloc not in {"", self.host}:
             hint = "Perhaps a Wi-Fi's login page answers instead: open it in a browser, then run the cell again."
         if self.code == "context_length_exceeded":
             hint = "Leave earlier turns out: --fresh for one question, %thread --clear for all."
@@ -188,12 +187,6 @@ def may_retry(error: BaseException | None, attempt: int) -> bool:
     if error.status is not None:
         return error.status in _RETRIED
     return isinstance(error, APIConnectionError) and not isinstance(error, APITimeoutError)
-
-
-def _leads_elsewhere(location: str, host: str) -> bool:
-    with suppress(ValueError):
-        return urlsplit(location).netloc not in {"", host}
-    return True
 
 
 def request_id(headers: Mapping[str, str]) -> str | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from mixroute_magic.conversation.model import COMPLETE, FAILED, INTERRUPTED, Conversation, Run, Turn
+from mixroute_magic.conversation.turn import COMPLETE, FAILED, INTERRUPTED, Turn
 from mixroute_magic.errors import ChatInterrupted, MixRouteError
 from mixroute_magic.gateway.families import max_tokens_field
 from mixroute_magic.wire import Message, ReplyBuilder, Request
@@ -19,6 +19,7 @@ from mixroute_magic.wire import Message, ReplyBuilder, Request
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from mixroute_magic.conversation.model import Conversation, Run
     from mixroute_magic.display.views import ReplyView
     from mixroute_magic.gateway.client import Client
     from mixroute_magic.usage.ledger import Ledger

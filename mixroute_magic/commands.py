@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mixroute_magic.config import MixRoute
-    from mixroute_magic.conversation.model import Turn
+    from mixroute_magic.conversation.turn import Turn
     from mixroute_magic.display.preview import Preview
     from mixroute_magic.gateway.client import Client
     from mixroute_magic.options import ChatOptions, ModelOptions, SetupOptions, ThreadOptions

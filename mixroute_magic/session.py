@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from mixroute_magic.conversation.model import Conversation, Turn
+from mixroute_magic.conversation.model import Conversation
 from mixroute_magic.conversation.notebook import SavedNotebook, current_run, execute_request, notebook_path
+from mixroute_magic.conversation.turn import Turn
 from mixroute_magic.gateway.credentials import Credentials
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ import nbformat
 import pytest
 
 from mixroute_magic import Conversation
-from mixroute_magic.conversation.model import COMPLETE, FAILED, INTERRUPTED, Run, Turn
+from mixroute_magic.conversation.model import Run
 from mixroute_magic.conversation.notebook import SavedNotebook
+from mixroute_magic.conversation.turn import COMPLETE, FAILED, INTERRUPTED, Turn
 from mixroute_magic.wire import Message, Usage
 
 if TYPE_CHECKING:

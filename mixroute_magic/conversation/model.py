@@ -7,86 +7,15 @@ order of their first run.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING
 
-from mixroute_magic.wire import Message, Usage
+from mixroute_magic.conversation.turn import COMPLETE, Turn
 
-__all__ = ["COMPLETE", "FAILED", "INTERRUPTED", "Conversation", "Run", "Turn"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
-COMPLETE, INTERRUPTED, FAILED = "complete", "interrupted", "failed"
-
-_VERSION = 1
-_TEXTS = ("served_model", "finish_reason", "request_hash", "request_id", "created")
-_ROLES = ("system", "user", "assistant")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Turn:
-    """One question and its answer. Its fields are those of the record in the output's metadata; times in seconds."""
-
-    turn: str
-    thread: str
-    status: str
-    model: str
-    messages: tuple[Message, ...]
-    served_model: str | None = None
-    params: Mapping[str, Any] = field(default_factory=dict)
-    usage: Usage = Usage()
-    finish_reason: str | None = None
-    reasoning: str = ""
-    request_hash: str | None = None
-    request_id: str | None = None
-    created: str | None = None
-    seconds: float | None = None
-    first_token_seconds: float | None = None
-    demo: bool = False
-
-    @property
-    def exchange(self) -> tuple[Message, ...]:
-        """What later requests carry of it: its messages without a system prompt that was for this turn alone."""
-        return tuple(message for message in self.messages if message.role != "system")
-
-    def to_metadata(self) -> dict[str, Any]:
-        """Return the record that goes into the output's metadata, under the key ``mixroute``."""
-        record = {name: getattr(self, name) for name in self.__slots__ if name not in {"messages", "usage"}}
-        if not self.reasoning:
-            del record["reasoning"]
-        messages = [message.to_wire() for message in self.messages]
-        return {
-            "version": _VERSION,
-            "kind": "turn",
-            **record,
-            "params": dict(self.params),
-            "replayed": False,
-            "messages": messages,
-            "usage": self.usage.to_json(),
-        }
-
-    @classmethod
-    def from_metadata(cls, record: Any) -> Turn | None:
-        """Read a record, which anybody may have written; ``None`` where it is no turn of this version."""
-        if not isinstance(record, Mapping) or record.get("kind") != "turn" or record.get("version") != _VERSION:
-            return None
-        needed = {name: _text(record.get(name)) for name in ("turn", "thread", "status", "model")}
-        messages = _read_messages(record.get("messages"))
-        if messages is None or not all(needed.values()):
-            return None
-        known: dict[str, Any] = {
-            **needed,
-            **{name: _text(record.get(name)) for name in _TEXTS},
-            **{name: _number(record.get(name)) for name in ("seconds", "first_token_seconds")},
-        }
-        params = record.get("params")
-        return cls(
-            **known,
-            messages=messages,
-            params=params if isinstance(params, Mapping) else {},
-            usage=Usage.from_json(record.get("usage")),
-            reasoning=_text(record.get("reasoning")) or "",
-            demo=record.get("demo") is True,
-        )
+__all__ = ["Conversation", "Run"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,24 +117,3 @@ class Conversation:
         if cell not in self._order:
             return cells
         return [other for other in cells if self._order.get(other, len(self._order)) < self._order[cell]]
-
-
-def _read_messages(data: Any) -> tuple[Message, ...] | None:
-    """Return the messages of a record, or ``None`` where one of them is not what this package writes."""
-    if not isinstance(data, list):
-        return None
-    return tuple(map(Message.from_wire, data)) if all(map(_is_message, data)) else None
-
-
-def _is_message(item: Any) -> bool:
-    if not isinstance(item, Mapping) or set(item) != {"role", "content"}:
-        return False
-    return item["role"] in _ROLES and isinstance(item["content"], str)
-
-
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
-
-
-def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

@@ -1,0 +1,129 @@
+"""A turn, one question and its answer, and its record in an output's metadata. Pure, no input or output."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mixroute_magic.wire import Message, Usage
+
+__all__ = ["COMPLETE", "FAILED", "INTERRUPTED", "VERSION", "Turn"]
+
+COMPLETE, INTERRUPTED, FAILED = "complete", "interrupted", "failed"
+
+VERSION = 1
+"""Of the records that this package writes."""
+
+_TEXTS = ("served_model", "finish_reason", "request_hash", "request_id", "created", "context")
+_ROLES = ("system", "user", "assistant")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """One question and its answer. Its fields are those of the record in the output's metadata; times in seconds.
+
+    Three of them are left out of a record where they say nothing: ``reasoning``; ``also_in``, the threads besides its
+    own that it stands in; and ``earlier``, the complete turns that a failed one did not erase, by place in their cell.
+    ``context`` is a digest of the messages that stood above when it was asked, ``None`` where it was asked without.
+    """
+
+    turn: str
+    thread: str
+    status: str
+    model: str
+    messages: tuple[Message, ...]
+    served_model: str | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+    usage: Usage = Usage()
+    finish_reason: str | None = None
+    reasoning: str = ""
+    request_hash: str | None = None
+    request_id: str | None = None
+    context: str | None = None
+    created: str | None = None
+    seconds: float | None = None
+    first_token_seconds: float | None = None
+    demo: bool = False
+    replayed: bool = False
+    also_in: tuple[str, ...] = ()
+    earlier: Mapping[int, Turn] = field(default_factory=dict)
+
+    @property
+    def exchange(self) -> tuple[Message, ...]:
+        """What later requests carry of it: its messages without a system prompt that was for this turn alone."""
+        return tuple(message for message in self.messages if message.role != "system")
+
+    def to_metadata(self) -> dict[str, Any]:
+        """Return the record that goes into the output's metadata, under the key ``mixroute``."""
+        record = {name: getattr(self, name) for name in self.__slots__}
+        record["params"] = dict(self.params)
+        record["messages"] = [message.to_wire() for message in self.messages]
+        record["usage"] = self.usage.to_json()
+        record["also_in"] = list(self.also_in)
+        record["earlier"] = {str(place): turn.to_metadata() for place, turn in self.earlier.items()}
+        for name in ("reasoning", "also_in", "earlier"):
+            if not record[name]:
+                del record[name]
+        return {"version": VERSION, "kind": "turn", **record}
+
+    @classmethod
+    def from_metadata(cls, record: Any) -> Turn | None:
+        """Read a record, which anybody may have written; ``None`` where it is no turn of this version."""
+        if not isinstance(record, Mapping) or record.get("kind") != "turn" or record.get("version") != VERSION:
+            return None
+        needed = {name: _text(record.get(name)) for name in ("turn", "thread", "status", "model")}
+        messages = _read_messages(record.get("messages"))
+        if messages is None or not all(needed.values()):
+            return None
+        known: dict[str, Any] = {
+            **needed,
+            **{name: _text(record.get(name)) for name in _TEXTS},
+            **{name: _number(record.get(name)) for name in ("seconds", "first_token_seconds")},
+            **{name: record.get(name) is True for name in ("demo", "replayed")},
+        }
+        params, also_in = record.get("params"), record.get("also_in")
+        return cls(
+            **known,
+            messages=messages,
+            params=params if isinstance(params, Mapping) else {},
+            usage=Usage.from_json(record.get("usage")),
+            reasoning=_text(record.get("reasoning")) or "",
+            also_in=tuple(filter(_text, also_in)) if isinstance(also_in, list) else (),
+            earlier=_read_earlier(record.get("earlier")),
+        )
+
+
+def _read_earlier(data: Any) -> dict[int, Turn]:
+    """Return the complete turns that a failed one did not erase; they themselves have no earlier ones."""
+    if not isinstance(data, Mapping):
+        return {}
+    plain = {place: dict(record, earlier=None) for place, record in data.items() if isinstance(record, Mapping)}
+    read = {
+        int(place): Turn.from_metadata(record)
+        for place, record in plain.items()
+        if re.fullmatch("[0-9]{1,6}", str(place))
+    }
+    return {place: turn for place, turn in sorted(read.items()) if turn is not None and turn.status == COMPLETE}
+
+
+def _read_messages(data: Any) -> tuple[Message, ...] | None:
+    """Return the messages of a record, or ``None`` where one of them is not what this package writes."""
+    if not isinstance(data, list):
+        return None
+    return tuple(map(Message.from_wire, data)) if all(map(_is_message, data)) else None
+
+
+def _is_message(item: Any) -> bool:
+    if not isinstance(item, Mapping) or set(item) != {"role", "content"}:
+        return False
+    return item["role"] in _ROLES and isinstance(item["content"], str)
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

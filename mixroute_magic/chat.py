@@ -6,29 +6,36 @@ import signal
 import threading
 import time
 import uuid
+from collections import deque
+from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from mixroute_magic.conversation.turn import COMPLETE, FAILED, INTERRUPTED, Turn
+from mixroute_magic.conversation.turn import COMPLETE, FAILED, INTERRUPTED, Turn, contexts
 from mixroute_magic.errors import ChatInterrupted, MixRouteError
 from mixroute_magic.gateway.families import max_tokens_field
-from mixroute_magic.wire import Message, ReplyBuilder, Request
+from mixroute_magic.tables import counted
+from mixroute_magic.wire import Chunk, Message, Reply, ReplyBuilder, Request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from mixroute_magic.conversation.model import Conversation, Run
+    from mixroute_magic.conversation.memory import Notebook
+    from mixroute_magic.conversation.model import Run
     from mixroute_magic.display.views import ReplyView
-    from mixroute_magic.gateway.client import Client
     from mixroute_magic.usage.ledger import Ledger
-    from mixroute_magic.wire import Chunk, Reply
 
-__all__ = ["DEMO", "Plan", "Settings", "ask"]
+__all__ = ["DEMO", "Plan", "Settings", "ask", "reply_of"]
+
+Answer = Callable[[Request, Callable[[str, float], None]], Generator[Chunk]]
+"""Sends a request, tells why and in how many seconds it is sent again, and yields the chunks of the answer."""
 
 DEMO = "demo"
 """The name of the offline demo gateway, wherever it listens."""
+
+_KEEP_EVERY = 2.0  # seconds: what a killed kernel was writing is not older than that
 
 _NOTICES = {
     "length": "cut at the token limit: raise --max-tokens",
@@ -58,8 +65,10 @@ class Settings:
 class Plan:
     """One turn before it is sent: all that a dry run shows.
 
-    ``above`` are the turns that stand above it. A system prompt belongs to the turn only where it was given for this
-    message (``own_system``); the notebook's goes with every request and into no turn. ``notes`` are for the footer.
+    ``above`` are the turns that stand above it, none where it is asked ``fresh``; ``continued`` is the cell's own last
+    one, where it goes on from that; ``recorded`` is what is shown again instead of asking. A system prompt belongs to
+    the turn only where it was given for this message (``own_system``); the notebook's goes with every request and into
+    no turn. ``notes`` are for the footer, ``turn`` will be the turn's id.
     """
 
     run: Run
@@ -68,30 +77,47 @@ class Plan:
     settings: Settings
     prompt: str
     above: Sequence[Turn] = ()
+    continued: Turn | None = None
+    fresh: bool = False
     own_system: bool = False
+    recorded: Turn | None = None
     notes: Sequence[str] = ()
+    turn: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def request(self) -> Request:
         """Return the request: the system prompt, what stands above, and the question."""
         earlier = (message for turn in self.above for message in turn.exchange)
-        return Request(self.settings.model, (*self._system(), *earlier, self._question()), self.settings.fields())
+        messages = (*self._system(), *earlier, *self._continued(), self._question())
+        return Request(self.settings.model, messages, self.settings.fields())
 
     def added(self, answer: str) -> tuple[Message, ...]:
         """Return the messages that this turn adds to the conversation."""
         system = self._system() if self.own_system else ()
-        return (*system, self._question(), *((Message("assistant", answer),) if answer else ()))
+        said = (Message("assistant", answer),) if answer else ()
+        return (*system, *self._continued(), self._question(), *said)
+
+    def shown_before(self) -> tuple[Message, ...]:
+        """Return the messages that the output shows above the answer: the cell has only its newest question."""
+        return (*self._continued(), self._question()) if self.continued else ()
+
+    def context(self) -> str | None:
+        """Return the digest of what stands above, by which a turn is seen to be stale."""
+        return None if self.fresh else deque(contexts(self.above), maxlen=1).pop()
 
     def _system(self) -> tuple[Message, ...]:
         return (Message("system", self.settings.system),) if self.settings.system else ()
+
+    def _continued(self) -> tuple[Message, ...]:
+        return self.continued.exchange if self.continued else ()
 
     def _question(self) -> Message:
         return Message("user", self.prompt)
 
 
-def ask(
-    plan: Plan, *, client: Client, conversation: Conversation, ledger: Ledger, view: ReplyView, notebook: str | None
-) -> Reply:
-    """Send one turn, show its answer as it comes, and leave a record of it, whatever happens.
+def ask(plan: Plan, *, answer: Answer, notebook: Notebook, ledger: Ledger, view: ReplyView) -> Reply:
+    """Ask one turn, show its answer as it comes, and leave a record of it, whatever happens.
+
+    ``answer`` sends a request and returns its chunks: `Client.send`, or the replay of a recorded turn.
 
     Raises
     ------
@@ -101,24 +127,21 @@ def ask(
         If the user stopped it.
     """
     request = plan.request()
-    taken = _Taken(ReplyBuilder(request.model, demo=plan.gateway == DEMO))
-    place = conversation.begin(plan.run)
+    started = _started(plan, request)
+    taken = _Taken(ReplyBuilder(request.model, demo=started.demo))
+    place = notebook.conversation.begin(plan.run)
     entry: str | None = None
     failure: BaseException | None = None
     try:  # from here on the view is finished whatever happens: a locked ledger can be interrupted, too
         view.start()
-        entry = ledger.begin(
-            model=request.model,
-            gateway=plan.gateway,
-            thread=plan.thread,
-            notebook=notebook,
-            demo=plan.gateway == DEMO,
-        )
+        entry = _begin(plan, ledger, notebook, place, started)
         taken.start_clock()
-        with closing(client.send(request, view.retrying)) as chunks:
+        with closing(answer(request, view.retrying)) as chunks:
             for chunk in chunks:
                 taken.add(chunk)
                 view.show(chunk)
+                if taken.worth_keeping():
+                    notebook.write(_answered(started, plan, taken.reply(), INTERRUPTED))
     except KeyboardInterrupt as interrupt:
         failure = interrupt
         raise ChatInterrupted(taken.reply().text) from None
@@ -131,11 +154,46 @@ def ask(
     finally:
         with _undisturbed():
             reply = taken.reply()
-            turn = _turn(plan, request, reply, _status(failure), taken.created)
-            conversation.record(plan.run, place, turn)
+            turn = _answered(started, plan, reply, _status(failure))
+            turn, replaced = notebook.record(plan.run, place, turn)
             ledger.finish(entry, status=turn.status, reply=reply, error=type(failure).__name__ if failure else None)
-            view.finish(reply, status=turn.status, notes=_notes(plan, reply), metadata=turn.to_metadata())
+            view.finish(
+                reply,
+                status=turn.status,
+                notes=_notes(plan, turn, replaced),
+                metadata=turn.to_metadata(),
+                before=plan.shown_before(),
+            )
     return reply
+
+
+def reply_of(turn: Turn) -> Reply:
+    """Return the reply of a turn, as it was when it was asked."""
+    return Reply(
+        text=turn.messages[-1].text if turn.messages[-1].role == "assistant" else "",
+        model=turn.served_model or turn.model,
+        reasoning=turn.reasoning,
+        finish_reason=turn.finish_reason,
+        usage=turn.usage,
+        request_id=turn.request_id,
+        demo=turn.demo,
+        seconds=turn.seconds,
+        first_token_seconds=turn.first_token_seconds,
+    )
+
+
+def _begin(plan: Plan, ledger: Ledger, notebook: Notebook, place: int, turn: Turn) -> str | None:
+    """Note that the turn starts; the ledger's entry is ``None`` where nothing is asked."""
+    if plan.recorded is not None:
+        return None
+    notebook.begin(plan.run, place, turn)
+    return ledger.begin(
+        model=turn.model,
+        gateway=plan.gateway,
+        thread=plan.thread,
+        notebook=str(notebook.path) if notebook.path else None,
+        demo=plan.gateway == DEMO,
+    )
 
 
 @contextmanager
@@ -155,10 +213,10 @@ class _Taken:
     """What has been taken in of one answer, and when."""
 
     def __init__(self, builder: ReplyBuilder) -> None:
-        self.created = datetime.now(UTC)
         self._builder = builder
         self._started = time.monotonic()
         self._first: float | None = None
+        self._kept = self._started
 
     def start_clock(self) -> None:
         """Count from now: what came before is not the gateway's time."""
@@ -169,34 +227,63 @@ class _Taken:
             self._first = time.monotonic() - self._started
         self._builder.add(chunk)
 
+    def worth_keeping(self) -> bool:
+        """Say, every few seconds, that the journal should have the text so far."""
+        now = time.monotonic()
+        if now - self._kept < _KEEP_EVERY:
+            return False
+        self._kept = now
+        return True
+
     def reply(self) -> Reply:
         return self._builder.reply(time.monotonic() - self._started, self._first)
 
 
-def _turn(plan: Plan, request: Request, reply: Reply, status: str, created: datetime) -> Turn:
+def _started(plan: Plan, request: Request) -> Turn:
+    """Return the turn as it is before anything came, so that what depends on all that stands above is made once."""
     return Turn(
-        turn=uuid.uuid4().hex,
+        turn=plan.turn,
         thread=plan.thread,
-        status=status,
+        status=INTERRUPTED,
         model=request.model,
-        served_model=reply.model,
         params=request.params,
+        messages=plan.added(""),
+        request_hash=request.fingerprint(plan.gateway),
+        context=plan.context(),
+        created=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        demo=plan.gateway == DEMO,
+        replayed=plan.recorded is not None,
+    )
+
+
+def _answered(started: Turn, plan: Plan, reply: Reply, status: str) -> Turn:
+    """Return the turn with as much of the answer as there is."""
+    unmarked = reply.demo and not started.demo  # the demo gateway under an address of its own
+    return replace(
+        started,
+        status=status,
         messages=plan.added(reply.text),
+        served_model=reply.model,
         reasoning=reply.reasoning,
         usage=reply.usage,
         finish_reason=reply.finish_reason,
-        request_hash=request.fingerprint(DEMO if reply.demo else plan.gateway),
+        request_hash=plan.request().fingerprint(DEMO) if unmarked else started.request_hash,
         request_id=reply.request_id,
-        created=created.isoformat(timespec="seconds").replace("+00:00", "Z"),
         seconds=reply.seconds,
         first_token_seconds=reply.first_token_seconds,
         demo=reply.demo,
     )
 
 
-def _notes(plan: Plan, reply: Reply) -> list[str]:
-    notice = _NOTICES.get(reply.finish_reason or "")
-    return [*([notice] if notice else []), *plan.notes]
+def _notes(plan: Plan, turn: Turn, replaced: int) -> list[str]:
+    """Return what the footer says besides the figures."""
+    notes = ["replayed"] if turn.replayed else []
+    notes += [_NOTICES[turn.finish_reason]] if turn.finish_reason in _NOTICES else []
+    if replaced and not plan.continued:
+        notes.append(f"replaced {counted(replaced, 'answer')}: %thread --undo brings back")
+    if turn.earlier:
+        notes.append("the answer before this one stays in the conversation")
+    return [*notes, *plan.notes]
 
 
 def _status(failure: BaseException | None) -> str:

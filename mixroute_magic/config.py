@@ -39,6 +39,16 @@ class MixRoute(Configurable):
         help="SQLAlchemy URL of the usage ledger. Default: MIXROUTE_LEDGER_URL, else a file in Jupyter's data folder."
     ).tag(config=True)
 
+    replay = Unicode(
+        help="off, auto (an unchanged request is answered from its record) or only. Default: MIXROUTE_REPLAY, else off."
+    ).tag(config=True)
+    history = Unicode("document", help="What stands above: in the document, or in order of execution.").tag(config=True)
+    journal = Bool(True, help="Keep last turns in a private file, for undo and recovery.").tag(config=True)
+
+    @default("replay")
+    def _default_replay(self) -> str:
+        return os.environ.get("MIXROUTE_REPLAY", "").strip().lower() or "off"
+
     @default("base_url")
     def _default_base_url(self) -> str:
         return os.environ.get("MIXROUTE_BASE_URL", "").strip() or DEFAULT_BASE_URL
@@ -55,6 +65,20 @@ class MixRoute(Configurable):
         """Return a setting that the environment may give, read anew until it is made: `%env` is expected to work."""
         value = getattr(self, name) if self.trait_has_value(name) else self.trait_defaults(name)
         return str(value)
+
+    def choice(self, name: str, known: tuple[str, ...]) -> str:
+        """Return the value of a setting that is one of a few words.
+
+        Raises
+        ------
+        SettingError
+            If it is none of them.
+        """
+        value = self.current(name)
+        if value not in known:
+            words = f"{', '.join(known[:-1])} or {known[-1]}"
+            raise SettingError(f"MixRoute.{name} is {value!r}, not {words}.", f"Set it: %config MixRoute.{name} = …")
+        return value
 
     def number(self, name: str, *, least: float = 0.0, most: float = inf, whole: bool = False) -> float:
         """Return the value of a numeric setting.

@@ -14,6 +14,8 @@
     │   ├── BadRequestError           400, 413, 422 and client mistakes that come as 500
     │   └── ServerError               5xx
     ├── StreamError               the reply broke off, or was not a reply
+    ├── HistoryError              the conversation cannot do this: nothing to undo, to go on from, to export …
+    ├── ReplayError               nothing is recorded for this request, and asking was not allowed
     ├── TemplateError             the cell's text cannot be sent: a {{ … }} fails, or the key is in it
     └── SettingError              a setting, or the gateway's address, cannot be used
 
@@ -30,11 +32,13 @@ __all__ = [
     "AuthenticationError",
     "BadRequestError",
     "ChatInterrupted",
+    "HistoryError",
     "MixRouteError",
     "NotFoundError",
     "PermissionDeniedError",
     "QuotaError",
     "RateLimitError",
+    "ReplayError",
     "ServerError",
     "SettingError",
     "StreamError",
@@ -131,6 +135,14 @@ class ServerError(APIStatusError):
 
 class StreamError(MixRouteError):
     """The reply broke off, or was not a reply."""
+
+
+class HistoryError(MixRouteError):
+    """The conversation cannot do this: nothing to undo, to go on from or to export."""
+
+
+class ReplayError(MixRouteError):
+    """Nothing is recorded for this request, and asking was not allowed."""
 
 
 class TemplateError(MixRouteError):

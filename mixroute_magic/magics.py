@@ -12,18 +12,27 @@ from IPython.display import display
 
 from mixroute_magic import options
 from mixroute_magic.arguments import OptionError, help_for
+from mixroute_magic.completion import Completion
 from mixroute_magic.config import MixRoute
 from mixroute_magic.errors import ChatInterrupted, MixRouteError
 from mixroute_magic.questions import keep_questions
 
 if TYPE_CHECKING:
-    from IPython.core.interactiveshell import InteractiveShell
+    from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
 
     from mixroute_magic.arguments import Options
     from mixroute_magic.session import Session
     from mixroute_magic.usage.report import UsageReport
 
 __all__ = ["load", "unload"]
+
+_KINDS = (
+    options.ChatOptions,
+    options.ModelOptions,
+    options.ThreadOptions,
+    options.UsageOptions,
+    options.SetupOptions,
+)
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -65,6 +74,23 @@ def _told(session: Session) -> Iterator[Session]:
 class MixRouteMagics(Magics):
     """``%%chat``, ``%chat``, ``%model``, ``%thread``, ``%usage`` and ``%mixroute``."""
 
+    def __init__(self, shell: InteractiveShell) -> None:
+        super().__init__(shell)
+        threads = {"chat.thread": self._threads, "thread.name": self._threads}
+        self.matcher = Completion(_KINDS, threads).match
+        self._ran: set[str] = set()
+
+    def cell_ended(self, result: ExecutionResult) -> None:
+        """Take in that a cell has run: one that asked nothing holds no turn any more, whatever stood there before."""
+        if "mixroute_session" in self.shell.meta:
+            ran, self._ran = self._ran, set()
+            self.session.ended(ok=result.success, before=ran)
+        elif result.success and getattr(result.info, "cell_id", None):
+            self._ran.add(result.info.cell_id)
+
+    def _threads(self) -> list[str]:
+        return self.session.thread_names() if "mixroute_session" in self.shell.meta else []
+
     @property
     def session(self) -> Session:
         """The session of this shell, made when the first magic is used: `%load_ext` costs next to nothing."""
@@ -80,11 +106,11 @@ class MixRouteMagics(Magics):
     @line_cell_magic
     @_takes(options.ChatOptions)
     def chat(self, line: str, cell: str | None = None) -> None:
-        from mixroute_magic import commands
+        from mixroute_magic import asking
 
         given, question = _read(options.parse_chat, line, cell)
         with _told(self.session) as session:
-            preview = commands.chat(session, given, question)
+            preview = asking.chat(session, given, question)
         if preview is not None:
             display(preview)
 
@@ -102,11 +128,11 @@ class MixRouteMagics(Magics):
     @line_magic
     @_takes(options.ThreadOptions)
     def thread(self, line: str) -> None:
-        from mixroute_magic import commands
+        from mixroute_magic import threads
 
         given = _read(options.parse, options.ThreadOptions, line)
         with _told(self.session) as session:
-            display(commands.thread(session, given))
+            display(threads.thread(session, given))
 
     @no_var_expand
     @line_magic
@@ -130,7 +156,7 @@ class MixRouteMagics(Magics):
 
 
 def load(shell: InteractiveShell) -> None:
-    """Register the magics, their settings and the rule that keeps questions questions.
+    """Register the magics, their settings, their Tab, and what they must know of each cell.
 
     Settings and session stay in the shell when the magics are unloaded, so that `%reload_ext` finds them again.
     """
@@ -141,6 +167,9 @@ def load(shell: InteractiveShell) -> None:
     shell.register_magics(MixRouteMagics)
     shell.configurables.append(shell.meta["mixroute_config"])
     shell.input_transformers_cleanup.append(keep_questions)
+    magics = shell.magics_manager.registry[MixRouteMagics.__name__]
+    shell.events.register("post_run_cell", magics.cell_ended)
+    shell.Completer.custom_matchers.append(magics.matcher)
 
 
 def unload(shell: InteractiveShell) -> None:
@@ -156,6 +185,8 @@ def unload(shell: InteractiveShell) -> None:
     shell.configurables.remove(magics)
     shell.configurables.remove(shell.meta["mixroute_config"])
     shell.input_transformers_cleanup.remove(keep_questions)
+    shell.events.unregister("post_run_cell", magics.cell_ended)
+    shell.Completer.custom_matchers.remove(magics.matcher)
     if "mixroute_session" in shell.meta:
         magics.session.close()
 

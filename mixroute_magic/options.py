@@ -30,7 +30,7 @@ def _temperature(word: str) -> float:
     raise ValueError("a number from 0 to 2 is needed")
 
 
-def _token_count(word: str) -> int:
+def _positive(word: str) -> int:
     if not re.fullmatch(r"0*[1-9][0-9]*", word):
         raise ValueError("a whole number of at least 1 is needed")
     return int(word)
@@ -75,6 +75,18 @@ def _variable(word: str) -> str:
     return name
 
 
+def _replay(word: str) -> str:
+    if word not in (known := ("off", "auto", "only")):
+        raise ValueError(did_you_mean(word, known) or "off, auto or only is needed")
+    return word
+
+
+def _file(word: str) -> str:
+    if not word.strip():
+        raise ValueError("the name of a file is needed")
+    return word
+
+
 def _action(word: str) -> str:
     actions = ("status", "login", "logout", "demo")
     if word not in actions:
@@ -93,7 +105,7 @@ class _RequestOptions(Options):
     temperature: float | None = option(
         "-t", "--temperature", value="X", read=_temperature, about="from 0 (steady) to 2 (surprising)"
     )
-    max_tokens: int | None = option("--max-tokens", value="N", read=_token_count, about="longest answer, in tokens")
+    max_tokens: int | None = option("--max-tokens", value="N", read=_positive, about="longest answer, in tokens")
     params: Mapping[str, Any] = option(
         "-p", "--param", value="KEY=VALUE", read=_param, default=dict, about="any other request field; repeatable"
     )
@@ -111,6 +123,8 @@ class ChatOptions(_RequestOptions):
     model: str | None = option("-m", "--model", value="NAME", read=_model_name, about="this message's model")
     thread: str | None = option("--thread", value="NAME", read=_thread_name, about="use another conversation")
     fresh: bool = option("--fresh", default=False, about="send without the earlier turns")
+    continued: bool = option("-c", "--continue", default=False, about="a re-run goes on from this cell's last answer")
+    replay: str | None = option("--replay", value="HOW", read=_replay, about="off, auto (if unchanged) or only")
     output: str | None = option("-o", "--output", value="NAME", read=_variable, about="put the reply in a variable")
     dry_run: bool = option("--dry-run", default=False, about="send nothing: show what would be sent")
 
@@ -136,11 +150,16 @@ class ThreadOptions(Options):
     magic = "thread"
     about = "Show what the next chat cell would send, or switch to another conversation of this notebook."
     usage = ("%thread [NAME] [options]",)
-    examples = ("%thread draft", "%thread --clear")
+    examples = ("%thread --fork other", "%thread --export handout.md")
 
     name: str | None = option(value="NAME", read=_thread_name, about="the conversation to go on with")
-    clear: bool = option("--clear", default=False, about="forget its turns")
     listing: bool = option("--list", default=False, about="list the conversations")
+    fork: str | None = option("--fork", value="NEW", read=_thread_name, about="go on in a copy, as it stands here")
+    rewind: int | None = option("--rewind", value="N", read=_positive, about="take its last N turns above here out")
+    clear: bool = option("--clear", default=False, about="forget its turns")
+    undo: bool = option("--undo", default=False, about="take back the last replacement, rewind, fork or clearing")
+    export: str | None = option("--export", value="FILE", read=_file, about="write it to a .md, .ipynb or .json file")
+    imported: str | None = option("--import", value="FILE", read=_file, about="add the turns of a .json or .ipynb file")
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,9 +198,12 @@ def parse(kind: type[Taken], line: str, cell: str = "") -> Taken:
     options, words = read(kind, line)
     if words:
         raise OptionError(f"%{kind.magic} does not take {short(words)} (%{kind.magic}? shows what it takes)")
-    given = [option.name for option in fields(kind) if getattr(options, option.name) not in (None, False, {})]
-    if "listing" in given and len(given) > 1:
+    given = [option for option in fields(kind) if getattr(options, option.name) not in (None, False, {})]
+    if len(given) > 1 and any(option.name == "listing" for option in given):
         raise OptionError("--list only shows: give it alone")
+    actions = [option.metadata["flags"][0] for option in given if option.metadata["flags"]]
+    if kind is ThreadOptions and len(actions) > 1:
+        raise OptionError(f"{actions[0]} and {actions[1]} are two actions: give one of them")
     return options
 
 

@@ -5,62 +5,41 @@ from __future__ import annotations
 import os
 import sys
 import uuid
-from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mixroute_magic.conversation.model import Conversation
-from mixroute_magic.conversation.notebook import SavedNotebook, current_run, execute_request, notebook_path
-from mixroute_magic.conversation.turn import Turn
+from mixroute_magic.chat import DEMO
+from mixroute_magic.conversation.memory import Notebook
+from mixroute_magic.conversation.model import Run
+from mixroute_magic.conversation.notebook import (
+    attended,
+    cell_id,
+    client_id,
+    current_run,
+    execute_request,
+    notebook_path,
+    page_path,
+)
+from mixroute_magic.conversation.replay import recorded_beside
 from mixroute_magic.gateway.credentials import Credentials
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Mapping
 
     from IPython.core.interactiveshell import InteractiveShell
 
     from mixroute_magic.config import MixRoute
-    from mixroute_magic.conversation.model import Run
-    from mixroute_magic.conversation.notebook import SavedCell
+    from mixroute_magic.conversation.journal import Journal
+    from mixroute_magic.conversation.page import LivePages, Page
+    from mixroute_magic.conversation.turn import Turn
     from mixroute_magic.demo.server import DemoGateway
     from mixroute_magic.display.views import ReplyView
     from mixroute_magic.gateway.client import Client
+    from mixroute_magic.lengths import Limit
     from mixroute_magic.usage.ledger import Ledger
 
-__all__ = ["Notebook", "Session"]
-
-
-@dataclass(slots=True)
-class Notebook:
-    """One notebook of this kernel: its conversation, the thread in use, and what ``%model`` chose."""
-
-    path: Path | None
-    conversation: Conversation = field(default_factory=Conversation)
-    thread: str = "main"
-    chosen: dict[str, Any] = field(default_factory=dict)
-    restored: int = 0
-    _saved: SavedNotebook | None = field(default=None, init=False)
-    _cells: tuple[SavedCell, ...] = field(default=(), init=False)
-
-    def refresh(self) -> None:
-        """Take in the document as it was last saved: the first time its turns, later its order."""
-        if self.path is None:
-            return
-        self._saved = self._saved or SavedNotebook(self.path)
-        cells, known = self._saved.cells(), self._cells
-        if cells is known:
-            return
-        self._cells = cells
-        self.conversation.arrange([cell.id for cell in cells])
-        if not known:
-            self.restored = sum(self.conversation.restore(cell.id, _turns(cell)) for cell in cells)
-
-    def announcement(self) -> list[str]:
-        """Say once how many turns came back from the file."""
-        restored, self.restored = self.restored, 0
-        if not restored or self.path is None:
-            return []
-        return [f"{restored} earlier turn{'s' if restored > 1 else ''} restored from {self.path.name}"]
+__all__ = ["Session"]
 
 
 class Session:
@@ -71,11 +50,29 @@ class Session:
         self.shell = shell
         self.config = config
         self.credentials = Credentials()
+        self.limits: dict[tuple[str, str], Limit] = {}  # of models at gateways, as these have told
         self._notebooks: dict[Path | None, Notebook] = {}
+        self._by_client: dict[str, Notebook] = {}
+        self._asked_in: str | None = None  # the id of the last run in which something was asked
+        self._others: set[str] = set()  # cells that ran before the first magic, and therefore asked nothing
         self._client: Client | None = None
         self._client_made_for: dict[str, Any] = {}
         self._demo: DemoGateway | None = None
         self._demo_wanted: bool | None = None
+
+    @cached_property
+    def pages(self) -> LivePages:
+        """The pages on which this kernel's notebooks are open."""
+        from mixroute_magic.conversation.page import LivePages
+
+        return LivePages(self.shell)
+
+    @cached_property
+    def journal(self) -> Journal | None:
+        """What remembers turns beside the notebook; ``None`` where `MixRoute.journal` is off."""
+        from mixroute_magic.conversation.journal import Journal
+
+        return Journal(warn=_warn) if self.config.journal else None
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -85,16 +82,72 @@ class Session:
         return Ledger(self.config.current("ledger_url") or None, session=self.id, warn=_warn)
 
     def run(self) -> Run:
-        """Return the execution that is going on."""
-        return current_run(execute_request(self.shell), self.shell.execution_count)
+        """Return the execution that is going on; with `MixRoute.history` "execution" it belongs to no cell."""
+        run = current_run(execute_request(self.shell), self.shell.execution_count)
+        in_order = self.config.choice("history", ("document", "execution")) == "execution"
+        return Run(run.id, None, run.number) if in_order else run
 
     def notebook(self) -> Notebook:
         """Return the notebook that the running cell belongs to, as it stands now."""
-        # A notebook run from a notebook (nbconvert, papermill) inherits the other's path, but names no cells.
-        path = notebook_path(self.shell) if self.run().cell_id else None
-        notebook = self._notebooks.setdefault(path, Notebook(path))
-        notebook.refresh()
+        request = execute_request(self.shell)
+        page = self._page(request)
+        notebook = self._notebook_of(request, page)
+        source = (request or {}).get("content", {}).get("code", "")
+        notebook.refresh(page, self.run(), source)
+        others, self._others = self._others, set()
+        for cell in others:
+            notebook.left(Run("", cell))
         return notebook
+
+    def asks(self) -> None:
+        """Note that the running cell asks something, so that it keeps its turns when it has ended."""
+        self._asked_in = self.run().id
+
+    def ended(self, *, ok: bool, before: set[str]) -> None:
+        """Take in that a cell has run to its end; ``before`` are cells that did so before there was a session."""
+        self._others |= before
+        run = self.run()
+        notebook = self._by_client.get(client_id(execute_request(self.shell)))
+        if notebook is None or run.cell_id is None:
+            return
+        if run.id == self._asked_in:
+            notebook.ended(run)
+        elif ok:
+            notebook.left(run)
+
+    def thread_names(self) -> list[str]:
+        """Return the threads of the notebook from which something is asked, for Tab."""
+        notebook = self._by_client.get(client_id(execute_request(self.shell)))
+        return list(notebook.conversation.threads()) if notebook else []
+
+    def attended(self) -> bool:
+        """Say whether somebody looks at the running cell."""
+        return attended(execute_request(self.shell))
+
+    def _page(self, request: Mapping[str, Any] | None) -> Page | None:
+        if not attended(request):
+            return None
+        self.pages.open()
+        return self.pages.of(request or {})
+
+    def _notebook_of(self, request: Mapping[str, Any] | None, page: Page | None) -> Notebook:
+        """Return the notebook by its page, which knows when it is renamed, else by what the kernel was started for."""
+        # A notebook run from a notebook (nbconvert, papermill) inherits the other's path, but names no cells.
+        started_as = notebook_path(self.shell, cell_id(request)) if cell_id(request) else None
+        path = (page_path(page.path, started_as) if page else None) or started_as
+        client = client_id(request)
+        mine = self._by_client.get(client)
+        if page is not None and mine is not None and mine.path is not None and path not in {mine.path, None}:
+            self._renamed(mine, path)
+        if path not in self._notebooks:
+            self._notebooks[path] = Notebook(path, self.journal)
+        self._by_client[client] = self._notebooks[path]
+        return self._notebooks[path]
+
+    def _renamed(self, notebook: Notebook, path: Path | None) -> None:
+        if path is not None and path not in self._notebooks:
+            self._notebooks[path] = self._notebooks.pop(notebook.path)
+            notebook.renamed(path)
 
     def client(self) -> Client:
         """Return the client for the gateway as it is configured now."""
@@ -113,28 +166,47 @@ class Session:
             self._client_made_for = made_for
         return self._client
 
-    def view(self, model: str) -> ReplyView:
+    def gateway(self) -> str:
+        """Return the name of the gateway that would be asked; nothing is opened."""
+        from mixroute_magic.gateway.address import host_of, read_base_url
+
+        base_url = read_base_url(self.config.current("base_url"), allow_http=self.config.allow_http)
+        return DEMO if self.demo_is_wanted() else host_of(base_url)
+
+    def view(self, model: str, output_id: str) -> ReplyView:
         """Open the view in which this front end can watch an answer."""
         from mixroute_magic.display.views import open_view
 
-        return open_view(execute_request(self.shell), model)
+        return open_view(model, output_id, terminal=execute_request(self.shell) is None, attended=self.attended())
+
+    def recorded(self, notebook: Notebook, run: Run, request_hash: str) -> Turn | None:
+        """Return the turn that was asked exactly so: from the notebook, the journal, or the folder's notebooks."""
+        turn = notebook.conversation.recorded(run, request_hash)
+        if turn is None and self.journal is not None:
+            turn = self.journal.find(request_hash)
+        if turn is None and notebook.path is None and execute_request(self.shell) is not None:
+            turn = recorded_beside(Path.cwd(), request_hash)
+        return turn
 
     def use_demo(self, *, wanted: bool) -> None:
         """Use the offline demo gateway from now on, or the configured gateway again."""
         self._demo_wanted = wanted
 
     def demo_base_url(self) -> str | None:
-        """Return the address of the offline demo gateway while it is in use; ``MIXROUTE_DEMO=1`` asks for it, too."""
-        wanted = self._demo_wanted
-        if wanted is None:
-            wanted = os.environ.get("MIXROUTE_DEMO", "").lower() not in {"", "0", "false", "no", "off"}
-        if not wanted:
+        """Return the address of the offline demo gateway while it is in use, and start it if need be."""
+        if not self.demo_is_wanted():
             return None
         if self._demo is None:
             from mixroute_magic.demo import DemoGateway
 
             self._demo = DemoGateway.start()
         return self._demo.base_url
+
+    def demo_is_wanted(self) -> bool:
+        """Say whether the offline demo gateway is in use; ``MIXROUTE_DEMO=1`` asks for it, too."""
+        if self._demo_wanted is not None:
+            return self._demo_wanted
+        return os.environ.get("MIXROUTE_DEMO", "").lower() not in {"", "0", "false", "no", "off"}
 
     def close_client(self) -> None:
         """Close the kept connections; the next request opens them again."""
@@ -146,6 +218,9 @@ class Session:
         """Let go of connections, files and the demo gateway's port; what was said and chosen stays."""
         self.close_client()
         self.ledger.close()
+        self.pages.close()
+        if self.journal is not None:
+            self.journal.close()
         if self._demo is not None:
             self._demo.stop()
             self._demo = None
@@ -154,7 +229,3 @@ class Session:
 def _warn(text: str) -> None:
     """Tell the user something that costs no answer."""
     sys.stderr.write(f"{text}\n")
-
-
-def _turns(cell: SavedCell) -> list[Turn]:
-    return [turn for record in cell.records if (turn := Turn.from_metadata(record)) is not None]

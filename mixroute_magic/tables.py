@@ -9,9 +9,9 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-__all__ = ["Table", "markdown_text"]
+__all__ = ["Table", "counted", "markdown_text"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +19,8 @@ class Table:
     """A table that shows itself in a notebook, in a terminal and on GitHub.
 
     ``numbers`` are the columns set flush right; the first column names its row. Without a header the table is a list
-    of names and values. ``notes`` stand below; ``caption`` alone is a sentence.
+    of names and values. ``notes`` stand below; ``caption`` alone is a sentence. ``record`` stays in the output's
+    metadata, from where a restarted kernel reads it back.
     """
 
     caption: str
@@ -27,6 +28,7 @@ class Table:
     rows: Sequence[Sequence[str]] = ()
     notes: Sequence[str] = ()
     numbers: frozenset[int] = frozenset()
+    record: Mapping[str, Any] | None = None
 
     def __repr__(self) -> str:
         table = [*([self.header] if self.header else []), *self.rows]
@@ -36,8 +38,9 @@ class Table:
         lines = "\n".join(self._text_row(row, widths) for row in table)
         return "\n\n".join(part for part in (self.caption, lines, "\n".join(self.notes)) if part)
 
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        return {"text/plain": repr(self), "text/markdown": self.to_markdown(), "text/html": self.to_html()}
+    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, str], dict[str, Any]]:
+        data = {"text/plain": repr(self), "text/markdown": self.to_markdown(), "text/html": self.to_html()}
+        return data, {"mixroute": dict(self.record)} if self.record else {}
 
     def to_markdown(self) -> str:
         """Return the table as GitHub's Markdown."""
@@ -78,6 +81,11 @@ class Table:
         attribute = f' scope="{scope}"' if scope else ""
         align = "right" if column in self.numbers else "left"
         return f'<{tag}{attribute} style="text-align: {align}">{escape(text)}</{tag}>'
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number and what it counts, in the plural where there is not just one."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def markdown_text(text: str) -> str:

@@ -22,9 +22,10 @@ PATIENCE = 60  # seconds for a message that should come at once
 
 FEED = """
 import threading, time
+from mixroute_magic.conversation.notebook import attended
 from mixroute_magic.display.views import open_view
 from mixroute_magic.wire import Chunk, Reply, ReplyBuilder, Usage
-view = open_view(get_ipython().get_parent(), "glm-5")
+view = open_view("glm-5", "output", terminal=False, attended=attended(get_ipython().get_parent()))
 view.start()
 builder = ReplyBuilder("glm-5")
 def show(**parts):
@@ -79,7 +80,7 @@ class Ran:
 
     def wait(self) -> Ran:
         """Read to the end of the execution."""
-        self.until(lambda ran: ran.contents("status")[-1:] == [{"execution_state": "idle"}])
+        self.until(_idle)
         while self.reply.get("parent_header", {}).get("msg_id") != self._request:
             self.reply = self._client.get_shell_msg(timeout=PATIENCE)
             self._heard.append(self.reply)
@@ -158,6 +159,10 @@ class Ran:
         return [line for output in self.outputs if output.output_type == "error" for line in output.traceback]
 
 
+def _idle(ran: Ran) -> bool:
+    return ran.contents("status")[-1:] == [{"execution_state": "idle"}]
+
+
 class Kernel:
     """A kernel with the extension loaded, and all that it said; a context manager that ends it.
 
@@ -203,6 +208,30 @@ class Kernel:
         ran = self.run(f"print(({expression}), end='')", allow_stdin=False)
         assert ran.status == "ok", ran.lines
         return ran.text
+
+    def report(self, path: str, cells: list[tuple[str, list[str]]]) -> None:
+        """Tell the kernel, as this client's page does, which cells stand in the notebook and the turns they show."""
+        self.tell({"path": path, "cells": [[cell_id, *turns] for cell_id, turns in cells]})
+
+    def tell(self, content: Any, client: str | None = None) -> None:
+        """Send anything to the widget that asks the pages, perhaps as another client, and wait until it is heard."""
+        opened = [message["content"] for message in self.heard if message["msg_type"] == "comm_open"]
+        comm_ids = [
+            item["comm_id"]
+            for item in opened
+            if "Tells the kernel the notebook" in item["data"]["state"].get("_esm", "")
+        ]
+        data = {"method": "custom", "content": content}
+        message = self._client.session.msg("comm_msg", {"comm_id": comm_ids[-1], "data": data})
+        message["header"]["session"] = client or self._client.session.session
+        self._client.shell_channel.send(message)
+        Ran(self._client, message["header"]["msg_id"], self.heard).until(_idle)
+
+    def complete(self, code: str, cursor: int) -> list[str]:
+        """Press Tab in a cell, and return what a front end would make of it by each of the completions."""
+        reply = self._client.complete(code, cursor, reply=True, timeout=PATIENCE)["content"]
+        start, end = reply["cursor_start"], reply["cursor_end"]
+        return [code[:start] + match + code[end:] for match in reply["matches"]]
 
     def interrupt(self) -> None:
         """Press Stop."""

@@ -10,7 +10,8 @@ import pytest
 
 from mixroute_magic import Conversation
 from mixroute_magic.conversation.model import Run
-from mixroute_magic.conversation.notebook import SavedNotebook
+from mixroute_magic.conversation.page import PageCell
+from mixroute_magic.conversation.saved import SavedNotebook
 from mixroute_magic.conversation.turn import COMPLETE, FAILED, INTERRUPTED, Turn
 from mixroute_magic.wire import Message, Usage
 
@@ -41,6 +42,11 @@ class Kernel:
             self.conversation.record(run, place, asked)
         return above
 
+    def arrange(self, cells: list[str]) -> None:
+        """Save the document: its cells, and the turns that stand in them."""
+        ids = {cell: tuple(self.conversation.turn_ids(cell)) for cell in cells}
+        self.conversation.take([PageCell(cell, ids[cell]) for cell in cells])
+
     def above(self, run: Run, thread: str = "main") -> list[str]:
         return [earlier.messages[0].content for earlier in self.conversation.above(run, thread)]
 
@@ -63,11 +69,11 @@ def test_the_saved_document_decides_the_order_and_unsaved_cells_follow(kernel: K
     kernel.execute("b", turn("b"))
     kernel.execute("new", turn("new"))
     kernel.execute("a", turn("a"))
-    kernel.conversation.arrange(["a", "text", "b", "c"])
+    kernel.arrange(["a", "text", "b", "c"])
     assert kernel.above_cell("text") == ["a"]
     assert kernel.above_cell("c") == ["a", "b"]
     assert kernel.above_cell("newer") == ["a", "b", "new"]
-    kernel.conversation.arrange(["b", "a"])
+    kernel.arrange(["b", "a"])
     assert kernel.above_cell("a") == ["b"]
 
 
@@ -106,18 +112,18 @@ def test_a_turn_that_broke_is_never_sent_and_costs_no_complete_one(kernel: Kerne
 def test_a_deleted_cells_turn_leaves_and_comes_back_with_it(kernel: Kernel) -> None:
     for name in "ab":
         kernel.execute(name, turn(name))
-    kernel.conversation.arrange(["a", "b"])
-    kernel.conversation.arrange(["b"])
+    kernel.arrange(["a", "b"])
+    kernel.arrange(["b"])
     assert kernel.above_cell() == ["b"]
-    kernel.conversation.arrange(["a", "b"])
+    kernel.arrange(["a", "b"])
     assert kernel.above_cell() == ["a", "b"]
 
 
 def test_a_deleted_cell_that_runs_again_is_back_before_any_save(kernel: Kernel) -> None:
     for name in "ab":
         kernel.execute(name, turn(name))
-    kernel.conversation.arrange(["a", "b"])
-    kernel.conversation.arrange(["b"])
+    kernel.arrange(["a", "b"])
+    kernel.arrange(["b"])
     kernel.execute("a", turn("a again"))
     assert kernel.above_cell() == ["b", "a again"]
 
@@ -128,17 +134,16 @@ def test_threads_do_not_see_each_other_and_can_be_cleared(kernel: Kernel) -> Non
     kernel.execute("c", turn("c", thread="side", status=FAILED))
     assert kernel.above_cell(thread="side") == ["b"]
     assert kernel.conversation.threads() == {"main": 1, "side": 1}
-    assert kernel.conversation.clear("side") == 1
+    assert kernel.conversation.clear("side").turns == ("id of b",)
     assert kernel.above_cell(thread="side") == []
     assert kernel.above_cell() == ["a"]
 
 
 def test_memory_wins_over_the_file(kernel: Kernel) -> None:
     kernel.execute("a", turn("memory"))
-    assert kernel.conversation.restore("a", [turn("file")]) == 0
-    assert kernel.conversation.restore("b", [turn("b1"), turn("b2")]) == 2
-    assert kernel.conversation.restore("c", []) == 0
-    kernel.conversation.arrange(["a", "b"])
+    found = {name.turn: name for name in (turn("file"), turn("b1"), turn("b2"))}
+    saved = [PageCell("a", ("id of file",)), PageCell("b", ("id of b1", "id of b2")), PageCell("c", ())]
+    assert kernel.conversation.take(saved, found) == 2
     assert kernel.above_cell() == ["memory", "b1", "b2"]
     assert kernel.execute("b", turn("b3")) == ["memory"]
 

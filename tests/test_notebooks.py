@@ -23,9 +23,10 @@ def run(path: Path) -> NotebookNode:
     return notebook
 
 
-def records(notebook: NotebookNode) -> list[dict[str, object]]:
+def turn_records(notebook: NotebookNode) -> list[dict[str, object]]:
     outputs = (output for cell in notebook.cells for output in cell.get("outputs", []))
-    return [output.metadata.mixroute for output in outputs if "mixroute" in output.get("metadata", {})]
+    left = [output.metadata.mixroute for output in outputs if "mixroute" in output.get("metadata", {})]
+    return [record for record in left if record["kind"] == "turn"]
 
 
 def shown(notebook: NotebookNode, cell_id: str) -> str:
@@ -36,7 +37,7 @@ def shown(notebook: NotebookNode, cell_id: str) -> str:
 @pytest.mark.parametrize(("path", "name"), [(ENGLISH, "Ada"), (CHINESE, "小雅")], ids=["English", "Chinese"])
 def test_a_quickstart_runs_without_a_key_and_remembers(path: Path, name: str) -> None:
     notebook = run(path)
-    turns = records(notebook)
+    turns = turn_records(notebook)
     assert len(turns) == 5
     assert all(turn["status"] == "complete" and turn["demo"] for turn in turns)
     assert name in shown(notebook, "memory")

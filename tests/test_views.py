@@ -50,7 +50,7 @@ class TestFooter:
 class TestTerminal:
     @pytest.fixture
     def view(self) -> Iterator[TextView]:
-        yield open_view(None, "glm-5")  # type: ignore[misc]
+        yield open_view("glm-5", "output", terminal=True, attended=False)  # type: ignore[misc]
         InteractiveShell.clear_instance()
 
     def test_text_is_written_as_it_comes(self, view: TextView, capsys: pytest.CaptureFixture[str]) -> None:

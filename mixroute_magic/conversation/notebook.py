@@ -1,13 +1,11 @@
-"""Where a cell runs: its id, its notebook's path, and the notebook as it was last saved."""
+"""Where a cell runs: its id, and the path of its notebook."""
 
 from __future__ import annotations
 
-import json
 import os
-from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
 
 from mixroute_magic.conversation.model import Run
 
@@ -16,7 +14,9 @@ if TYPE_CHECKING:
 
     from IPython.core.interactiveshell import InteractiveShell
 
-__all__ = ["SavedCell", "SavedNotebook", "current_run", "execute_request", "notebook_path"]
+__all__ = ["attended", "cell_id", "client_id", "current_run", "execute_request", "notebook_path", "page_path"]
+
+_VS_CODE = "vscode-notebook-cell"
 
 
 def execute_request(shell: InteractiveShell) -> Mapping[str, Any] | None:
@@ -25,64 +25,50 @@ def execute_request(shell: InteractiveShell) -> Mapping[str, Any] | None:
     return get_parent() if get_parent is not None else None
 
 
+def cell_id(request: Mapping[str, Any] | None) -> str | None:
+    """Return the id of the running cell: JupyterLab, Notebook 7 and VS Code name it, others do not."""
+    named = (request or {}).get("metadata", {}).get("cellId")
+    return named if isinstance(named, str) and named else None
+
+
+def client_id(request: Mapping[str, Any] | None) -> str:
+    """Return the id of the connection over which the front end asked: each page has its own."""
+    return str((request or {}).get("header", {}).get("session", ""))
+
+
+def attended(request: Mapping[str, Any] | None) -> bool:
+    """Say whether a page shows the running cell: nbclient and papermill take no input and name no cell."""
+    return bool(cell_id(request) and (request or {}).get("content", {}).get("allow_stdin"))
+
+
 def current_run(request: Mapping[str, Any] | None, execution_count: int) -> Run:
-    """Return the execution that is going on: JupyterLab, Notebook 7 and VS Code name its cell, others do not."""
+    """Return the execution that is going on."""
     if request is None:
-        return Run(str(execution_count))
-    cell_id = request.get("metadata", {}).get("cellId")
-    return Run(str(request["header"]["msg_id"]), cell_id if isinstance(cell_id, str) and cell_id else None)
+        return Run(str(execution_count), number=execution_count)
+    return Run(str(request["header"]["msg_id"]), cell_id(request), execution_count)
 
 
-def notebook_path(shell: InteractiveShell) -> Path | None:
+def notebook_path(shell: InteractiveShell, cell: str | None) -> Path | None:
     """Return the notebook's path as the front end gave it at the kernel's start; ``None`` where it gave none.
 
-    Jupyter Server sets ``JPY_SESSION_NAME``; VS Code puts a variable into the namespace.
+    VS Code names a cell by a URI with the path in it, and puts a variable into the namespace; Jupyter Server sets
+    ``JPY_SESSION_NAME``.
     """
+    if cell and cell.startswith(_VS_CODE):
+        path = unquote(urlsplit(cell).path)
+        return Path(path[1:] if path[2:3] == ":" else path)  # /c:/talk.ipynb on Windows
     name = shell.user_ns.get("__vsc_ipynb_file__") or os.environ.get("JPY_SESSION_NAME")
     return Path(name) if isinstance(name, str) and name.endswith(".ipynb") else None
 
 
-@dataclass(frozen=True, slots=True)
-class SavedCell:
-    """A cell of the saved notebook: its id and this package's records in its outputs."""
+def page_path(path: str, started_as: Path | None) -> Path | None:
+    """Return the file of a path that is relative to the root of a server, which the kernel is not told.
 
-    id: str
-    records: tuple[Any, ...]
-
-
-class SavedNotebook:
-    """The notebook as saved, read again only when the file has changed."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._stamp: tuple[int, int] | None = None
-        self._cells: tuple[SavedCell, ...] = ()
-
-    def cells(self) -> tuple[SavedCell, ...]:
-        """Return the cells in document order, as they could last be read: a file that was moved deletes no cell."""
-        with suppress(OSError):
-            status = self.path.stat()
-            stamp = (status.st_mtime_ns, status.st_size)
-            if stamp != self._stamp:
-                cells = _read(self.path)
-                self._cells = self._cells if cells is None else cells
-                self._stamp = stamp
-        return self._cells
-
-
-def _read(path: Path) -> tuple[SavedCell, ...] | None:
-    """Read a notebook of format 4, the only one with cell ids, as the JSON that it is; ``None`` where it is none.
-
-    Not with nbformat: beside JupyterLab its import alone takes 1.5 to 2 seconds (of jsonschema's grammars), and what is
-    read here needs no validation, since every record is checked when it becomes a turn.
+    The root is above the notebook with which the kernel was started: the nearest folder that has such a file.
     """
-    try:
-        notebook = json.loads(path.read_bytes())
-        return tuple(SavedCell(cell["id"], _records(cell)) for cell in notebook["cells"] if "id" in cell)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return None  # half written, or no notebook: the next save will be read
-
-
-def _records(cell: Mapping[str, Any]) -> tuple[Any, ...]:
-    metadata = (output.get("metadata", {}) for output in cell.get("outputs", []))
-    return tuple(data["mixroute"] for data in metadata if "mixroute" in data)
+    relative = PurePosixPath(path.rpartition(":")[2])  # behind the name of a drive
+    if started_as is None:
+        return None
+    if started_as.parts[-len(relative.parts) :] == relative.parts:
+        return started_as
+    return next((folder / relative for folder in started_as.parents if (folder / relative).is_file()), None)

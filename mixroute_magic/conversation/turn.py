@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from mixroute_magic.wire import Message, Usage
 
-__all__ = ["COMPLETE", "FAILED", "INTERRUPTED", "VERSION", "Turn"]
+__all__ = ["COMPLETE", "FAILED", "INTERRUPTED", "VERSION", "Turn", "complete", "contexts", "read_places"]
 
 COMPLETE, INTERRUPTED, FAILED = "complete", "interrupted", "failed"
 
@@ -91,21 +93,37 @@ class Turn:
             usage=Usage.from_json(record.get("usage")),
             reasoning=_text(record.get("reasoning")) or "",
             also_in=tuple(filter(_text, also_in)) if isinstance(also_in, list) else (),
-            earlier=_read_earlier(record.get("earlier")),
+            earlier=read_places(record.get("earlier")),
         )
 
 
-def _read_earlier(data: Any) -> dict[int, Turn]:
-    """Return the complete turns that a failed one did not erase; they themselves have no earlier ones."""
+def read_places(data: Any) -> dict[int, Turn]:
+    """Read complete turns by their place in a cell; they themselves have no earlier ones."""
     if not isinstance(data, Mapping):
         return {}
-    plain = {place: dict(record, earlier=None) for place, record in data.items() if isinstance(record, Mapping)}
-    read = {
-        int(place): Turn.from_metadata(record)
-        for place, record in plain.items()
-        if re.fullmatch("[0-9]{1,6}", str(place))
-    }
-    return {place: turn for place, turn in sorted(read.items()) if turn is not None and turn.status == COMPLETE}
+    places = {place: record for place, record in data.items() if re.fullmatch("[0-9]{1,6}", str(place))}
+    plain = {int(place): dict(record, earlier=None) for place, record in places.items() if isinstance(record, Mapping)}
+    read = {place: Turn.from_metadata(record) for place, record in sorted(plain.items())}
+    return {place: turn for place, turn in read.items() if turn is not None and turn.status == COMPLETE}
+
+
+def complete(turns: Mapping[int, Turn]) -> dict[int, Turn]:
+    """Return what a cell contributes to its thread, by place: complete turns, and those that failed ones left alive."""
+    kept: dict[int, Turn] = {}
+    for place, turn in turns.items():
+        kept = {earlier: left for earlier, left in kept.items() if earlier < place}
+        kept |= {place: turn} if turn.status == COMPLETE else turn.earlier
+    return kept
+
+
+def contexts(turns: Iterable[Turn]) -> Iterator[str]:
+    """Yield the digest of what stands above each turn, and at last of what stands above the next one."""
+    running = hashlib.blake2b(digest_size=8)
+    yield running.hexdigest()
+    for turn in turns:
+        said = [message.to_wire() for message in turn.exchange]
+        running.update(json.dumps(said, sort_keys=True).encode())
+        yield running.hexdigest()
 
 
 def _read_messages(data: Any) -> tuple[Message, ...] | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import sys
 from contextlib import closing
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mixroute_magic.display.markdown import as_html, make_safe, without_controls
@@ -16,9 +17,9 @@ from mixroute_magic.display.markdown import as_html, make_safe, without_controls
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from mixroute_magic.wire import Chunk, Reply, Usage
+    from mixroute_magic.wire import Chunk, Message, Reply, Usage
 
-__all__ = ["LiveView", "ReplyView", "StaticView", "TextView", "open_view"]
+__all__ = ["LiveView", "ReplyView", "Shown", "StaticView", "TextView", "bundle", "leave", "open_view", "show_again"]
 
 
 # Chinese and Japanese write no spaces between words: each character counts as one.
@@ -37,29 +38,71 @@ class ReplyView(Protocol):
     def show(self, chunk: Chunk) -> None:
         """Show what one more chunk adds."""
 
-    def finish(self, reply: Reply, *, status: str, notes: Sequence[str], metadata: Mapping[str, Any]) -> None:
-        """Leave the final output; ``status`` is ``complete``, ``interrupted`` or ``failed``. Called exactly once."""
+    def finish(
+        self,
+        reply: Reply,
+        *,
+        status: str,
+        notes: Sequence[str],
+        metadata: Mapping[str, Any],
+        before: Sequence[Message] = (),
+    ) -> None:
+        """Leave the final output, below the messages ``before`` it; called exactly once.
+
+        ``status`` is ``complete``, ``interrupted`` or ``failed``.
+        """
 
 
-def open_view(request: Mapping[str, Any] | None, model: str) -> ReplyView:
-    """Return the view in which whoever sent the execute request can wait for ``model``; nothing is shown yet."""
-    if request is None:
+def open_view(model: str, output_id: str, *, terminal: bool, attended: bool) -> ReplyView:
+    """Return the view in which whoever runs the cell can wait for ``model``; nothing is shown yet.
+
+    By ``output_id`` a later cell can change the output that stays (`show_again`).
+    """
+    if terminal:
         return TextView()
-    # nbclient and papermill take no input and name no cell: there is no page to stream to.
-    attended = request.get("content", {}).get("allow_stdin") and request.get("metadata", {}).get("cellId")
-    return LiveView(model) if attended else StaticView()
+    return LiveView(model, output_id) if attended else StaticView(output_id)
+
+
+@dataclass(frozen=True, repr=False)
+class Shown:
+    """Outputs of turns below a sentence, as one output with a record in its metadata."""
+
+    sentence: str
+    outputs: Sequence[Mapping[str, str]]
+    record: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        return "\n\n".join([self.sentence, *(shown["text/plain"] for shown in self.outputs)])
+
+    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, str], dict[str, Any]]:
+        markdown = "\n\n".join([as_html(self.sentence), *(shown["text/markdown"] for shown in self.outputs)])
+        return {"text/plain": repr(self), "text/markdown": markdown}, {"mixroute": dict(self.record)}
+
+
+def leave(output_id: str, shown: Mapping[str, str], metadata: Mapping[str, Any]) -> None:
+    """Leave an output below the running cell."""
+    from IPython.display import display
+
+    display(dict(shown), raw=True, metadata={"mixroute": dict(metadata)}, display_id=output_id)
+
+
+def show_again(output_id: str, shown: Mapping[str, str], metadata: Mapping[str, Any]) -> None:
+    """Change the output of an earlier cell; without effect where its page was loaded again since."""
+    from IPython.display import update_display
+
+    update_display(dict(shown), display_id=output_id, raw=True, metadata={"mixroute": dict(metadata)})
 
 
 class LiveView:
     """Streams into a widget, and puts the final output in its place."""
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, output_id: str) -> None:
         from IPython.display import DisplayHandle
 
         from mixroute_magic.display.live import LiveStream
 
         self._stream = LiveStream(model)
-        self._handle = DisplayHandle()
+        self._handle = DisplayHandle(output_id)
         self._leave = self._handle.display
 
     def start(self) -> None:
@@ -76,17 +119,29 @@ class LiveView:
         """Add to the text that grows on the page."""
         self._stream.add(chunk.text, chunk.reasoning)
 
-    def finish(self, reply: Reply, *, status: str, notes: Sequence[str], metadata: Mapping[str, Any]) -> None:
+    def finish(
+        self,
+        reply: Reply,
+        *,
+        status: str,
+        notes: Sequence[str],
+        metadata: Mapping[str, Any],
+        before: Sequence[Message] = (),
+    ) -> None:
         """Replace the widget by the final output, even where a second interrupt cuts the last frame short."""
         with closing(self._stream):
             try:
                 self._stream.end()
             finally:
-                self._leave(_bundle(reply, status, notes), raw=True, metadata={"mixroute": dict(metadata)})
+                shown = bundle(reply, status, notes, before)
+                self._leave(shown, raw=True, metadata={"mixroute": dict(metadata)})
 
 
 class StaticView:
     """Shows nothing until the reply is there: for executors without a page, such as nbclient."""
+
+    def __init__(self, output_id: str) -> None:
+        self._output_id = output_id
 
     def start(self) -> None:
         """Nobody is looking."""
@@ -97,11 +152,17 @@ class StaticView:
     def show(self, chunk: Chunk) -> None:
         """Nobody is looking."""
 
-    def finish(self, reply: Reply, *, status: str, notes: Sequence[str], metadata: Mapping[str, Any]) -> None:
+    def finish(
+        self,
+        reply: Reply,
+        *,
+        status: str,
+        notes: Sequence[str],
+        metadata: Mapping[str, Any],
+        before: Sequence[Message] = (),
+    ) -> None:
         """Leave the same output that a page gets."""
-        from IPython.display import display
-
-        display(_bundle(reply, status, notes), raw=True, metadata={"mixroute": dict(metadata)})
+        leave(self._output_id, bundle(reply, status, notes, before), metadata)
 
 
 class TextView:
@@ -125,7 +186,15 @@ class TextView:
             self._write(("\n\n" if self._thinking else "") + without_controls(chunk.text))
             self._thinking = False
 
-    def finish(self, reply: Reply, *, status: str, notes: Sequence[str], metadata: Mapping[str, Any]) -> None:  # noqa: ARG002 - a terminal keeps no metadata
+    def finish(
+        self,
+        reply: Reply,
+        *,
+        status: str,
+        notes: Sequence[str],
+        metadata: Mapping[str, Any],  # noqa: ARG002 - a terminal keeps none
+        before: Sequence[Message] = (),  # noqa: ARG002 - nor does it clear what it showed
+    ) -> None:
         """Close with the footer line."""
         self._write(("\n\n" if reply.text or self._thinking else "") + footer(reply, status, notes) + "\n")
 
@@ -158,15 +227,22 @@ def _tokens(usage: Usage) -> str:
     return f"{read} → {written} tokens"
 
 
-def _bundle(reply: Reply, status: str, notes: Sequence[str]) -> dict[str, str]:
+def bundle(reply: Reply, status: str, notes: Sequence[str], before: Sequence[Message] = ()) -> dict[str, str]:
     """Return the final output: Markdown for pages, plain text for everything else."""
     last = footer(reply, status, notes)
-    markdown = [_folded(reply.reasoning), make_safe(reply.text).rstrip(), f"*{as_html(last)}*"]
-    plain = [without_controls(reply.text).rstrip(), last]
+    earlier = [_quoted(message) for message in before]
+    markdown = [*earlier, _folded(reply.reasoning), make_safe(reply.text).rstrip(), f"*{as_html(last)}*"]
+    plain = [*(without_controls(message.text) for message in before), without_controls(reply.text).rstrip(), last]
     return {
         "text/markdown": "\n\n".join(part for part in markdown if part),
         "text/plain": "\n\n".join(part for part in plain if part),
     }
+
+
+def _quoted(message: Message) -> str:
+    """Return a message that was said before: an answer as it was shown, a question as a quotation."""
+    text = make_safe(message.text).rstrip()
+    return text if message.role == "assistant" else "\n".join(f"> {line}".rstrip() for line in text.split("\n"))
 
 
 def _folded(reasoning: str) -> str:

@@ -10,7 +10,7 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 from mixroute_magic.config import DEFAULT_BASE_URL
 from mixroute_magic.errors import SettingError
 
-__all__ = ["is_loopback", "read_base_url"]
+__all__ = ["host_of", "is_loopback", "read_base_url"]
 
 
 def read_base_url(url: str, *, allow_http: bool = False) -> str:
@@ -37,6 +37,11 @@ def read_base_url(url: str, *, allow_http: bool = False) -> str:
     if not re.search(r"/v\d", path):
         path += "/v1"
     return urlunsplit((parts.scheme, parts.netloc, path, "", ""))
+
+
+def host_of(base_url: str) -> str:
+    """Return the gateway's name for people: its host, and its port where one is given."""
+    return urlsplit(base_url).netloc.rpartition("@")[2]
 
 
 def is_loopback(url: str) -> bool:

@@ -13,7 +13,6 @@ from contextlib import closing, contextmanager
 from http import HTTPStatus
 from itertools import chain
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from mixroute_magic.config import MixRoute
 from mixroute_magic.errors import (
@@ -21,7 +20,7 @@ from mixroute_magic.errors import (
     MixRouteError,
     NotFoundError,
 )
-from mixroute_magic.gateway.address import is_loopback, read_base_url
+from mixroute_magic.gateway.address import host_of, is_loopback, read_base_url
 from mixroute_magic.gateway.credentials import Credentials, clean_key, redact
 from mixroute_magic.gateway.faults import Refusal, may_retry, request_id
 from mixroute_magic.gateway.stream import checked, read_events, read_json, read_whole
@@ -74,7 +73,7 @@ class Client:
         allow_http: bool = False,
     ) -> None:
         self.base_url = read_base_url(base_url or MixRoute().base_url, allow_http=allow_http)
-        self.host = urlsplit(self.base_url).netloc.rpartition("@")[2]
+        self.host = host_of(self.base_url)
         self._key = _key_source(api_key)
         self._timeout = timeout
         self._retries = retries

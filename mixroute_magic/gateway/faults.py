@@ -30,6 +30,7 @@ from mixroute_magic.errors import (
     ServerError,
     StreamError,
 )
+from mixroute_magic.gateway.lengths import TOO_LONG, is_too_long
 
 __all__ = ["Refusal", "error_in", "may_retry", "request_id", "retry_after"]
 
@@ -80,6 +81,8 @@ class Refusal:
         """Make a refusal of message, code and type; a message of this gateway family ends in the request's id."""
         message, code, kind = said
         quoted = _REQUEST_ID.search(message)
+        if status in {400, 413, 422} and is_too_long(code, message):
+            code = TOO_LONG
         found = request_id(headers) or (quoted[1] if quoted else None)
         return cls(status, _short(_REQUEST_ID.sub("", message)), code, kind, host, found, retry_after(headers))
 
@@ -100,6 +103,9 @@ class Refusal:
             )
         if self.code in _CLIENT_MISTAKES:
             return BadRequestError, f"The request was not accepted{said}", "Change the question or its options."
+        if self.code == TOO_LONG:
+            hint = "Leave earlier turns out: --fresh for one question, %thread --clear for all."
+            return BadRequestError, f"The conversation is too long for this model{said}", hint
         if status == 402 or (status in {200, 403, 429} and _QUOTA.search(f"{self.code} {self.kind}")):
             return (
                 QuotaError,
@@ -115,8 +121,6 @@ class Refusal:
         kind, what, hint = _BY_STATUS.get(self.status) or _BY_CLASS.get(self.status // 100, _BY_CLASS[5])
         if 300 <= self.status < 400 and urlsplit(self.message).netloc not in {"", self.host}:
             hint = "Perhaps a Wi-Fi's login page answers instead: open it in a browser, then run the cell again."
-        if self.code == "context_length_exceeded":
-            hint = "Leave earlier turns out: --fresh for one question, %thread --clear for all."
         if kind is RateLimitError and self.retry_after:
             hint = f"Run the cell again in {_duration(self.retry_after)}."
         return kind, what.format(host=self.host, status=self.status) + said, hint

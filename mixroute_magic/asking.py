@@ -1,0 +1,180 @@
+"""``%%chat``: from its options and its body to one turn that is asked, replayed, or only shown."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from mixroute_magic.chat import Plan, Settings, ask
+from mixroute_magic.conversation.replay import replay
+from mixroute_magic.errors import BadRequestError, ReplayError, TemplateError
+from mixroute_magic.gateway.lengths import TOO_LONG
+from mixroute_magic.lengths import Limit, too_long
+from mixroute_magic.prompt.templates import render
+from mixroute_magic.tables import counted
+from mixroute_magic.usage.estimate import estimate_tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Sequence
+
+    from mixroute_magic.chat import Answer
+    from mixroute_magic.config import MixRoute
+    from mixroute_magic.conversation.memory import Notebook
+    from mixroute_magic.conversation.turn import Turn
+    from mixroute_magic.display.preview import Preview
+    from mixroute_magic.options import ChatOptions, ModelOptions
+    from mixroute_magic.session import Session
+    from mixroute_magic.wire import Chunk, Request
+
+__all__ = ["chat", "given", "left_out", "merged", "settings", "without_demo_turns"]
+
+_REPLAYS = ("off", "auto", "only")
+
+
+def chat(session: Session, options: ChatOptions, body: str) -> Preview | None:
+    """Ask, and leave the answer in the cell; with ``--dry-run`` return what would have been sent."""
+    session.asks()
+    notebook = session.notebook()
+    mode = options.replay or session.config.choice("replay", _REPLAYS)
+    plan = _plan(session, notebook, options, _filled(body, session), mode)
+    if session.credentials.is_in("\n".join(message.text for message in plan.request().messages)):
+        raise TemplateError("The message contains your API key; nothing was sent.", "Take it out, run the cell again.")
+    if options.dry_run:
+        return _preview(plan)
+    answer = _replayed(plan.recorded, session) if plan.recorded else _asked(plan, session)
+    view = session.view(plan.settings.model, plan.turn)
+    try:
+        reply = ask(plan, answer=answer, notebook=notebook, ledger=session.ledger, view=view)
+    except BadRequestError as error:
+        if error.code != TOO_LONG:
+            raise
+        limit = Limit.learned(plan, error)
+        if limit is not None:
+            session.limits[plan.gateway, plan.settings.model] = limit
+        raise too_long(plan, limit, error) from None
+    if options.output:
+        session.shell.user_ns[options.output] = reply
+    return None
+
+
+def settings(config: MixRoute, *layers: dict[str, Any]) -> Settings:
+    """Return how to ask: the configuration, then what is given, each layer stronger than the one before."""
+    configured = {
+        "model": config.current("model"),
+        "system": config.system or None,
+        "temperature": None if config.temperature is None else config.number("temperature", most=2),
+        "max_tokens": None if config.max_tokens is None else int(config.number("max_tokens", least=1, whole=True)),
+    }
+    return Settings(**merged(configured, *layers))
+
+
+def given(options: ChatOptions | ModelOptions) -> dict[str, Any]:
+    """Return what the options say about how to ask."""
+    names = ("model", "system", "temperature", "max_tokens", "params")
+    return {name: value for name in names if (value := getattr(options, name, None)) not in (None, {})}
+
+
+def merged(*layers: dict[str, Any]) -> dict[str, Any]:
+    """Return the values of the last layer that has them; ``params`` of all layers, each field by itself."""
+    values: dict[str, Any] = {}
+    for layer in layers:
+        params = values.get("params", {}) | layer.get("params", {})
+        values |= layer | {"params": params}
+    return values
+
+
+def without_demo_turns(session: Session, turns: list[Turn], *, offline: bool = False) -> list[Turn]:
+    """Leave out what the offline demo said, unless it is the demo that is asked; ``offline`` asks nobody."""
+    if session.demo_is_wanted() or not any(turn.demo for turn in turns):
+        return turns
+    if not offline and session.client().is_demo():
+        return turns
+    return [turn for turn in turns if not turn.demo]
+
+
+def left_out(above: Sequence[Turn], sent: Sequence[Turn]) -> list[str]:
+    """Say that turns of the offline demo are not sent."""
+    missing = len(above) - len(sent)
+    return [f"{counted(missing, 'turn')} of the offline demo not sent"] if missing else []
+
+
+def _plan(session: Session, notebook: Notebook, options: ChatOptions, prompt: str, mode: str) -> Plan:
+    run = session.run()
+    name = options.thread or notebook.thread
+    last = notebook.conversation.last(run) if options.continued else None
+    above = [] if options.fresh else notebook.conversation.above(run, name)
+    sent = without_demo_turns(session, [*above, *([last] if last else [])], offline=mode == "only")
+    notes = [*notebook.announcement(), *left_out([*above, *([last] if last else [])], sent)]
+    if above and run.cell_id is None:
+        notes.append("history in order of execution")
+    if options.continued and last is None:
+        notes.append("nothing to go on from: asked anew")
+    plan = Plan(
+        run=run,
+        thread=name,
+        gateway=session.gateway(),
+        settings=settings(session.config, notebook.chosen, given(options)),
+        prompt=prompt,
+        above=[turn for turn in sent if turn is not last],
+        continued=last if last in sent else None,
+        fresh=options.fresh,
+        own_system=options.system is not None,
+        notes=notes,
+    )
+    return plan if mode == "off" else _with_record(plan, session, notebook, mode)
+
+
+def _with_record(plan: Plan, session: Session, notebook: Notebook, mode: str) -> Plan:
+    """Add the recorded turn of an unchanged request.
+
+    Raises
+    ------
+    ReplayError
+        If there is none, and asking is not allowed.
+    """
+    request = plan.request()
+    recorded = session.recorded(notebook, plan.run, request.fingerprint(plan.gateway))
+    if recorded is None and mode == "only":
+        raise ReplayError(
+            f"No answer is recorded for this request ({counted(len(request.messages), 'message')} to {request.model} "
+            f"at {plan.gateway}); nothing was sent.",
+            "Its words, its model or what stands above have changed. Ask anew: --replay auto.",
+        )
+    return replace(plan, recorded=recorded)
+
+
+def _replayed(recorded: Turn, session: Session) -> Answer:
+    def answer(_request: Request, _on_retry: Callable[[str, float], None]) -> Generator[Chunk]:
+        return replay(recorded, paced=session.attended())
+
+    return answer
+
+
+def _asked(plan: Plan, session: Session) -> Answer:
+    """Return the gateway, once it is sure that the request can be sent."""
+    client = session.client()
+    client.check_key()
+    limit = session.limits.get((plan.gateway, plan.settings.model))
+    if limit is not None:
+        limit.check(plan)
+    return client.send
+
+
+def _filled(body: str, session: Session) -> str:
+    prompt = render(body, session.shell.user_ns)
+    if not prompt.strip():
+        raise TemplateError("The question is empty once its {{ … }} are filled; nothing was sent.")
+    return prompt
+
+
+def _preview(plan: Plan) -> Preview:
+    from mixroute_magic.display.preview import Preview
+
+    request = plan.request()
+    messages, earlier = counted(len(request.messages), "message"), counted(len(plan.above), "earlier turn")
+    action = "It would be replayed" if plan.recorded else "It would be"
+    sentence = (
+        f"Nothing was sent. {action} {messages} ({earlier}) to {request.model} at {plan.gateway}, "
+        f"about {estimate_tokens(request.messages):,} tokens."
+    )
+    return Preview(" · ".join([sentence, *plan.notes]), request)

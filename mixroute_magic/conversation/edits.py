@@ -1,0 +1,69 @@
+"""Which threads a turn stands in, once threads were forked, rewound and cleared. Pure, no input or output."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+from mixroute_magic.conversation.records import FORGET, FORK, UNDO, Edit, now
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from mixroute_magic.conversation.turn import Turn
+
+__all__ = ["Edits"]
+
+
+class Edits:
+    """The edits of one notebook's threads, in the order in which they were made."""
+
+    def __init__(self) -> None:
+        self._edits: list[Edit] = []
+        self._forked: dict[str, set[str]] = {}
+        self._forgotten: dict[str, set[str]] = {}
+
+    @property
+    def forks(self) -> Iterable[str]:
+        """The threads that begin as another one."""
+        return self._forked
+
+    def stands_in(self, turn: Turn, thread: str) -> bool:
+        """Say whether a turn belongs to a thread."""
+        if turn.turn in self._forgotten.get(thread, ()):
+            return False
+        return turn.thread == thread or thread in turn.also_in or turn.turn in self._forked.get(thread, ())
+
+    def inherited(self, former: Turn | None, thread: str) -> tuple[str, ...]:
+        """Return the forks in which a replaced turn stood: its successor in ``thread`` stands there, too."""
+        if former is None:
+            return ()
+        forks = {*former.also_in, *(name for name, turns in self._forked.items() if former.turn in turns)}
+        return tuple(sorted(name for name in forks - {thread} if self.stands_in(former, name)))
+
+    def add(self, action: str, thread: str, turns: Sequence[Turn]) -> Edit:
+        """Let turns stand in a thread (``fork``), or take them out of it (``forget``)."""
+        named = tuple(turn.turn for turn in turns)
+        edit = Edit(id=uuid.uuid4().hex, created=now(), action=action, thread=thread, turns=named)
+        self._edits.append(edit)
+        self._fold()
+        return edit
+
+    def undo(self, edit: Edit) -> Edit:
+        """Take an edit back, and return the edit that says so."""
+        self._edits.remove(edit)
+        self._fold()
+        return Edit(id=uuid.uuid4().hex, created=now(), action=UNDO, undoes=edit.id)
+
+    def restore(self, edits: Sequence[Edit]) -> None:
+        """Apply the edits that a file holds, in the order in which they were made."""
+        undone = {edit.undoes for edit in edits if edit.action == UNDO}
+        self._edits += [edit for edit in edits if edit.action in {FORK, FORGET} and edit.id not in undone]
+        self._fold()
+
+    def _fold(self) -> None:
+        self._forked, self._forgotten = {}, {}
+        for edit in self._edits:
+            into, out_of = (self._forked, self._forgotten) if edit.action == FORK else (self._forgotten, self._forked)
+            into.setdefault(edit.thread, set()).update(edit.turns)
+            out_of.get(edit.thread, set()).difference_update(edit.turns)

@@ -1,0 +1,354 @@
+"""The journal: a private file with each cell's last complete turns, and with the text of running ones.
+
+It is there for undo, for replay after an aborted Run All, and for what a killed kernel was writing. It is never shared
+and never sent, holds no key, and is bounded in size. All kernels of a person share it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from mixroute_magic.conversation.turn import COMPLETE, Turn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from sqlite3 import Connection
+
+__all__ = ["Journal", "Kept"]
+
+T = TypeVar("T")
+
+# Seconds to wait for a locked file: kernels that share it write for milliseconds, so a longer lock is somebody's open
+# transaction. Once that was warned about, the following answers are kept waiting less.
+PATIENCE = 1.0
+PATIENCE_AFTER_WARNING = 0.1
+
+WRITE_EVERY = 2.0  # seconds, for the text of a running turn
+SHRINK_TO = 0.8  # of the limit, so that not every turn that follows has to shrink the file again
+DAY = 86_400.0
+FORGET_RUNNING = 30 * DAY  # nobody came back for it
+
+DAMAGE = (11, 26)  # SQLITE_CORRUPT and SQLITE_NOTADB
+
+# In order, and only ever appended to: the file remembers (user_version) how many it has seen. Times are time.time().
+MIGRATIONS = (
+    (
+        """CREATE TABLE turns (
+            notebook TEXT NOT NULL, cell TEXT NOT NULL, place INTEGER NOT NULL, kept REAL NOT NULL,
+            request_hash TEXT, record BLOB NOT NULL, PRIMARY KEY (notebook, cell, place))""",
+        "CREATE INDEX turns_by_request ON turns (request_hash, kept)",
+        "CREATE INDEX turns_by_age ON turns (kept)",
+        """CREATE TABLE running (
+            turn TEXT PRIMARY KEY, notebook TEXT NOT NULL, cell TEXT NOT NULL, place INTEGER NOT NULL,
+            host TEXT NOT NULL, pid INTEGER NOT NULL, birth TEXT, written REAL NOT NULL, record BLOB NOT NULL)""",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A turn and the place where it stood."""
+
+    cell: str
+    place: int
+    turn: Turn
+
+
+@dataclass(slots=True)
+class _Running:
+    """A turn that this process writes: where it stands, who writes it, and when its text is next written down."""
+
+    notebook: str
+    cell: str
+    place: int
+    process: tuple[str, int, str | None]
+    due: float = 0.0
+
+
+class Journal:
+    """The turns that all kernels of a person keep in one file; notebooks are named by their absolute path.
+
+    No method raises because of the file: what cannot be kept or read is warned about once, and costs no answer. For
+    the kernel's main thread only. Nothing is opened before the first use.
+
+    Parameters
+    ----------
+    path
+        With ``None``, ``journal.sqlite`` in the Jupyter data directory.
+    limit
+        The bytes that the file may have. Its write-ahead log, some MB at most, comes on top while a kernel has it open.
+    warn
+        Called with the one warning.
+    """
+
+    def __init__(self, path: Path | None = None, *, limit: int = 64 * 2**20, warn: Callable[[str], None]) -> None:
+        self._path = path
+        self._limit = limit
+        self._warn = warn
+        self._warned = False
+        self._opened: Connection | None = None
+        self._file: tuple[int, int] | None = None
+        self._running: dict[str, _Running] = {}
+
+    def keep(self, notebook: str, cell: str, place: int, turn: Turn) -> None:
+        """Keep a complete turn, which runs no more, instead of the one at this place; any other costs none."""
+        if turn.status != COMPLETE:
+            return
+        row = (notebook, cell, place, time.time(), turn.request_hash, _packed(turn))
+
+        def insert(db: Connection) -> None:
+            db.execute("INSERT OR REPLACE INTO turns VALUES (?, ?, ?, ?, ?, ?)", row)
+            db.execute("DELETE FROM running WHERE turn = ?", (turn.turn,))
+
+        self._write(insert)
+
+    def trim(self, notebook: str, cell: str, places: int) -> None:
+        """Forget what a cell had at later places than it now has; with 0, forget the cell."""
+        which = (notebook, cell, places)
+        self._write(lambda db: db.execute("DELETE FROM turns WHERE notebook = ? AND cell = ? AND place >= ?", which))
+
+    def turns(self, notebook: str) -> list[Kept]:
+        """Return what is kept of a notebook, by cell and place; what is no turn of this version is passed over."""
+        query = "SELECT cell, place, record FROM turns WHERE notebook = ? ORDER BY cell, place"
+        return self._run(lambda db: list(_readable(db.execute(query, (notebook,))))) or []
+
+    def find(self, request_hash: str) -> Turn | None:
+        """Return the newest turn that answered this very request, in any notebook."""
+        query = "SELECT cell, place, record FROM turns WHERE request_hash = ? ORDER BY kept DESC, rowid DESC"
+        return self._run(lambda db: next((kept.turn for kept in _readable(db.execute(query, (request_hash,)))), None))
+
+    def renamed(self, old: str, new: str) -> None:
+        """Follow a notebook to its new path; what was kept of another one there is dropped."""
+        if old == new:
+            return
+
+        def rename(db: Connection) -> None:
+            db.execute("DELETE FROM turns WHERE notebook = ?", (new,))
+            db.execute("DELETE FROM running WHERE notebook = ?", (new,))
+            db.execute("UPDATE turns SET notebook = ? WHERE notebook = ?", (new, old))
+            db.execute("UPDATE running SET notebook = ? WHERE notebook = ?", (new, old))
+
+        self._write(rename)
+        for running in self._running.values():
+            running.notebook = new if running.notebook == old else running.notebook
+
+    def begin(self, notebook: str, cell: str, place: int, turn: Turn) -> None:
+        """Write down that this process starts a turn; it is given as it would stand if nothing more came of it."""
+        process = (platform.node(), os.getpid(), _birth(os.getpid()))
+        self._running[turn.turn] = _Running(notebook, cell, place, process)
+        self.write(turn)
+
+    def write(self, turn: Turn) -> None:
+        """Write down a running turn with its text so far, every two seconds; in between, return at once."""
+        running = self._running.get(turn.turn)
+        if running is None or time.monotonic() < running.due:
+            return
+        place = (running.notebook, running.cell, running.place)
+        row = (turn.turn, *place, *running.process, time.time(), _packed(turn))
+        self._write(lambda db: db.execute("INSERT OR REPLACE INTO running VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row))
+        running.due = time.monotonic() + WRITE_EVERY
+
+    def end(self, turn: Turn) -> None:
+        """Take a turn out of the running ones."""
+        self._running.pop(turn.turn, None)
+        self._write(lambda db: db.execute("DELETE FROM running WHERE turn = ?", (turn.turn,)))
+
+    def broken_off(self, notebook: str) -> list[Kept]:
+        """Return, once, the running turns of a notebook whose process is no more, with the text they had."""
+        query = "SELECT cell, place, record, turn, host, pid, birth, written FROM running WHERE notebook = ?"
+
+        def take(db: Connection) -> list[Kept]:
+            rows = db.execute(f"{query} ORDER BY written", (notebook,)).fetchall()
+            gone = [row for row in rows if _is_gone(*row[4:])]
+            db.executemany("DELETE FROM running WHERE turn = ?", [row[3:4] for row in gone])
+            return list(_readable(row[:3] for row in gone))
+
+        return self._write(take) or []
+
+    def close(self) -> None:
+        """Close the file; the next use opens it again."""
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            opened.close()
+
+    def _write(self, work: Callable[[Connection], T]) -> T | None:
+        """Do the work in one transaction, which also keeps the file within its limit."""
+
+        def transaction(db: Connection) -> T:
+            db.execute("BEGIN IMMEDIATE")
+            result = work(db)
+            shrunk = _shrink(db, self._limit)
+            db.execute("COMMIT")
+            if shrunk:
+                db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            return result
+
+        return self._run(transaction)
+
+    def _run(self, work: Callable[[Connection], T]) -> T | None:
+        """Do the work, or warn and return ``None``; a damaged file is set aside first."""
+        try:
+            try:
+                return work(self._open())
+            except Exception as error:
+                if getattr(error, "sqlite_errorcode", 0) & 0xFF not in DAMAGE:
+                    raise
+                self._set_aside(error)
+                return work(self._open())
+        except BaseException as error:
+            self.close()  # which rolls back; the file may be repaired or free when it is opened next time
+            if not isinstance(error, Exception):
+                raise
+            self._complain(
+                f"The journal {self._place()} cannot be used ({error}): answers are not affected, but %thread --undo "
+                "and replay will miss turns. Make it writable or move it away, or set MixRoute.journal to False."
+            )
+            return None
+
+    def _open(self) -> Connection:
+        path = self._place()
+        if self._opened is not None and self._file != _identity(path):
+            self.close()  # deleted, or set aside by another kernel: what is written there is lost
+        if self._opened is None:
+            _make_private(path)
+            self._file = _identity(path)
+            self._opened = _open(path, PATIENCE_AFTER_WARNING if self._warned else PATIENCE)
+        return self._opened
+
+    def _place(self) -> Path:
+        if self._path is None:
+            from jupyter_core.paths import jupyter_data_dir
+
+            self._path = Path(jupyter_data_dir()) / "mixroute" / "journal.sqlite"
+        return self._path
+
+    def _set_aside(self, error: Exception) -> None:
+        """Move a damaged file out of the way, unless another kernel has just done so."""
+        self.close()
+        path = self._place()
+        if self._file != _identity(path):
+            return
+        for suffix in ("-wal", "-shm", ""):
+            with suppress(FileNotFoundError):
+                Path(f"{path}{suffix}").replace(f"{path}.broken{suffix}")
+        self._complain(
+            f"The journal {path} was damaged ({error}) and is now {path.name}.broken: answers are not affected, but "
+            "%thread --undo and replay will miss earlier turns. A new one was begun."
+        )
+
+    def _complain(self, complaint: str) -> None:
+        warned, self._warned = self._warned, True
+        if not warned:
+            self._warn(complaint)
+
+
+def _packed(turn: Turn) -> bytes:
+    """Return a turn as JSON; halves of characters, which a broken-off stream can leave, are kept as they are."""
+    return json.dumps(turn.to_metadata(), ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+
+
+def _readable(rows: Iterable[tuple[str, int, bytes]]) -> Iterator[Kept]:
+    for cell, place, record in rows:
+        with suppress(ValueError, RecursionError):
+            turn = Turn.from_metadata(json.loads(record))
+            if turn is not None:
+                yield Kept(cell, place, turn)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells this file from another one at the same path; ``None`` where there is none."""
+    with suppress(OSError):
+        status = path.stat()
+        return status.st_dev, status.st_ino
+    return None
+
+
+def _make_private(path: Path) -> None:
+    """Make the file so that only its owner can read it, from its first moment on; SQLite's files beside it follow."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.touch(mode=0o600)
+    path.chmod(0o600)
+
+
+def _open(path: Path, patience: float) -> Connection:
+    """Open the file and bring its tables up to date."""
+    import sqlite3
+
+    # Transactions are begun and committed in words. A wrong thread at least does not fail.
+    db = sqlite3.connect(path, timeout=patience, isolation_level=None, check_same_thread=False)
+    try:
+        _migrate(db)
+        with suppress(sqlite3.OperationalError):  # a file system that cannot have a write-ahead log goes without
+            db.execute("PRAGMA journal_mode = WAL").fetchall()
+        db.execute("PRAGMA synchronous = NORMAL")  # after a power cut, the last turns may be missing
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _migrate(db: Connection) -> None:
+    """Apply the migrations that this file has not seen yet; a file of a newer version is left alone."""
+    if _pragma(db, "user_version") == len(MIGRATIONS):
+        return
+    db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # heard only before the first table
+    db.execute("BEGIN IMMEDIATE")
+    version = _pragma(db, "user_version")  # again: another kernel may have been faster
+    if version > len(MIGRATIONS):
+        raise OSError("a newer mixroute-magic wrote it")
+    for statement in (statement for migration in MIGRATIONS[version:] for statement in migration):
+        db.execute(statement)
+    db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+    db.execute("COMMIT")
+
+
+def _shrink(db: Connection, limit: int) -> bool:
+    """Where the file has passed its limit, let the oldest turns go and give back their space."""
+    page = _pragma(db, "page_size")
+    if _pragma(db, "page_count") * page <= limit:
+        return False
+    oldest = "DELETE FROM turns WHERE rowid = (SELECT rowid FROM turns ORDER BY kept, rowid LIMIT 1)"
+    db.execute("DELETE FROM running WHERE written < ?", (time.time() - FORGET_RUNNING,))
+    while (_pragma(db, "page_count") - _pragma(db, "freelist_count")) * page > SHRINK_TO * limit:
+        if db.execute(oldest).rowcount == 0:
+            break
+    db.execute("PRAGMA incremental_vacuum").fetchall()  # a page for each row fetched
+    return True
+
+
+def _pragma(db: Connection, name: str) -> int:
+    return int(db.execute(f"PRAGMA {name}").fetchall()[0][0])
+
+
+def _is_gone(host: str, pid: int, birth: str | None, written: float) -> bool:
+    """Whether the process that wrote a row is no more; what cannot be seen from here is given a day."""
+    if host == platform.node() and birth is not None:
+        return _birth(pid) != birth
+    return written < time.time() - DAY
+
+
+def _birth(pid: int) -> str | None:
+    """Return what tells a process from a later one of the same number; ``None`` if none lives or none can be seen."""
+    with suppress(OSError):
+        if not Path("/proc/self/stat").exists():
+            return _birth_by_ps(pid)
+        state, *fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return None if state in "ZX" else f"{boot} {fields[18]}"  # proc(5): its 22nd field, in ticks since the boot
+    return None
+
+
+def _birth_by_ps(pid: int) -> str | None:
+    command = ("/bin/ps", "-o", "stat=,lstart=", "-p", str(pid))
+    environment = {"LC_ALL": "C", "TZ": "UTC"}
+    shown = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603, a number
+    state, _, started = shown.stdout.strip().partition(" ")
+    return started.strip() if state and not state.startswith("Z") else None

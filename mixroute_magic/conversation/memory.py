@@ -1,0 +1,184 @@
+"""The memory of one notebook, kept in step with its page, its file and the journal."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from mixroute_magic.conversation.model import Conversation
+from mixroute_magic.conversation.records import Edit, Setting, read
+from mixroute_magic.conversation.saved import SavedNotebook, in_front_end
+from mixroute_magic.conversation.turn import COMPLETE, VERSION, Turn
+from mixroute_magic.tables import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from mixroute_magic.conversation.journal import Journal
+    from mixroute_magic.conversation.model import Run, Undone
+    from mixroute_magic.conversation.page import Page
+    from mixroute_magic.conversation.saved import SavedCell
+
+__all__ = ["Notebook"]
+
+
+class Notebook:
+    """One notebook of this kernel: its conversation, the thread in use, and what ``%model`` chose."""
+
+    def __init__(self, path: Path | None, journal: Journal | None = None) -> None:
+        self.path = path
+        self.conversation = Conversation()
+        self.thread = "main"
+        self.chosen: dict[str, Any] = {}
+        self._journal = journal if path is not None else None
+        self._saved = SavedNotebook(path) if path is not None else None
+        self._taken: object = None  # the page or the cells that were last taken in
+        self._foreign: dict[str, str] = {}  # cells that go by other ids than the file's, with the source last run
+        self._news: list[str] = []
+        self._outputs: dict[str, str] = {}  # of turns that an undo put into the output of another
+        self._offered: dict[str, dict[int, Turn]] = {}
+
+    def refresh(self, page: Page | None, run: Run, source: str) -> None:
+        """Take in the notebook as it stands on the page, or as it was last saved."""
+        if self._saved is None:
+            return
+        if self._taken is None:
+            self._restore(self._saved.cells())
+        if run.cell_id and ":" in run.cell_id:  # no id of a file has a colon: VS Code names cells by URIs
+            self._foreign[run.cell_id] = source
+        if page is None:
+            self._take_file(self._saved.cells())
+        elif page is not self._taken:
+            self._take_page(page)
+
+    def renamed(self, path: Path) -> None:
+        """Go by another path from now on."""
+        if self._journal is not None:
+            self._journal.renamed(str(self.path), str(path))
+        self.path, self._saved = path, SavedNotebook(path)
+
+    def announcement(self) -> list[str]:
+        """Say once what came back."""
+        news, self._news = self._news, []
+        return news
+
+    def begin(self, run: Run, place: int, turn: Turn) -> None:
+        """Let the journal know that a turn is being asked, in case that the kernel is killed."""
+        if self._journal is not None and run.cell_id:
+            self._journal.begin(str(self.path), run.cell, place, turn)
+
+    def write(self, turn: Turn) -> None:
+        """Let the journal have the text so far of a turn that has begun."""
+        if self._journal is not None:
+            self._journal.write(turn)
+
+    def record(self, run: Run, place: int, turn: Turn) -> tuple[Turn, int]:
+        """End a turn, as `Conversation.record` does, and let the journal remember it if it is complete."""
+        kept, replaced = self.conversation.record(run, place, turn)
+        if self._journal is not None and run.cell_id:
+            if kept.status == COMPLETE:
+                self._journal.keep(str(self.path), run.cell, place, kept)
+            self._journal.end(kept)
+        return kept, replaced
+
+    def left(self, run: Run) -> None:
+        """Forget the turns of a cell that ran and asked nothing."""
+        self.conversation.left(run)
+        self._offered.pop(run.cell, None)
+        self.ended(run)
+
+    def ended(self, run: Run) -> None:
+        """Let the journal forget what a longer run of this cell left."""
+        if self._journal is not None and run.cell_id:
+            self._journal.trim(str(self.path), run.cell, self.conversation.places(run.cell))
+
+    def undo(self) -> list[Undone]:
+        """Take back the last change; where there is none, bring back what the journal kept of cleared outputs."""
+        undone = self.conversation.undo()
+        if undone is None:
+            offered, self._offered = self._offered, {}
+            return self.conversation.bring_back(offered.items())
+        for place, turn in undone.back.items():
+            if self._journal is not None and undone.cell is not None:
+                self._journal.keep(str(self.path), undone.cell, place, turn)
+        return [undone]
+
+    def shown_instead(self, gone: Turn, back: Turn) -> str:
+        """Return the id of the output in which an earlier turn is shown again, in the place of a later one."""
+        self._outputs[back.turn] = self._outputs.get(gone.turn, gone.turn)
+        return self._outputs[back.turn]
+
+    def _take_page(self, page: Page) -> None:
+        self._taken = page
+        known = all(self.conversation.knows(turn) for cell in page.cells for turn in cell.turns)
+        found = {} if known or self._saved is None else self._found(self._saved.cells())
+        self.conversation.take(page.cells, found, whole=True)
+
+    def _take_file(self, cells: tuple[SavedCell, ...]) -> None:
+        if cells is self._taken and not self._foreign:
+            return
+        self._taken = cells
+        asked = {cell: (self.conversation.turn_ids(cell), source) for cell, source in self._foreign.items()}
+        names = in_front_end(cells, asked)
+        for saved, name in names.items():
+            self.conversation.rename(saved, name)
+        document = [replace(cell, id=names[cell.id]) if cell.id in names else cell for cell in cells]
+        self.conversation.take(document, self._found(cells))
+
+    def _restore(self, cells: tuple[SavedCell, ...]) -> None:
+        """Read the memory back from the file: a kernel that has just been started knows nothing else."""
+        self.conversation.take(cells, self._found(cells))
+        for cell in cells:
+            self.conversation.number(cell.id, cell.number)
+        records = [record for cell in cells for record in cell.records]
+        told = [entry for record in records if (entry := read(record)) is not None]
+        self.conversation.restore_edits(entry for entry in told if isinstance(entry, Edit))
+        settings = sorted((entry for entry in told if isinstance(entry, Setting)), key=lambda entry: entry.created)
+        for setting in settings:
+            self.chosen = self.chosen if setting.chosen is None else dict(setting.chosen)
+            self.thread = setting.thread or self.thread
+        self._announce(records, settings)
+        self._ask_journal(cells)
+        self._taken = cells
+
+    def _announce(self, records: Sequence[Mapping[str, Any]], settings: Sequence[Setting]) -> None:
+        name = self.path.name if self.path is not None else ""
+        threads = self.conversation.threads()
+        turns = len({turn.turn for thread in threads for turn in self.conversation.thread(thread)})
+        asks = " and how it asks" if settings else ""
+        if turns:
+            self._news.append(f"{counted(turns, 'earlier turn')}{asks} restored from {name}")
+        elif settings:
+            self._news.append(f"how it asks restored from {name}")
+        newer = sum(record.get("kind") == "turn" and _is_newer(record.get("version")) for record in records)
+        if newer:
+            self._news.append(f"{counted(newer, 'turn')} of a newer mixroute-magic left out")
+
+    def _ask_journal(self, cells: Sequence[SavedCell]) -> None:
+        """Take from the journal what a killed kernel was writing, and offer what stands in no output any more."""
+        if self._journal is None:
+            return
+        broken = [kept for kept in self._journal.broken_off(str(self.path)) if self.conversation.broken_off(kept)]
+        if broken:
+            self._news.append(f"{counted(len(broken), 'answer')} cut off with the last kernel: run its cell with -c")
+        there = {cell.id for cell in cells if not self.conversation.turn_ids(cell.id)}
+        kept = [kept for kept in self._journal.turns(str(self.path)) if kept.cell in there]
+        by_cell = groupby(kept, key=lambda kept: kept.cell)
+        self._offered = {cell: {kept.place: kept.turn for kept in group} for cell, group in by_cell}
+        if kept:
+            self._news.append(f"{counted(len(kept), 'turn')} whose output was cleared: %thread --undo brings back")
+
+    def _found(self, cells: Iterable[SavedCell]) -> dict[str, Turn]:
+        """Return the turns of the file that were never seen before, by id."""
+        records = (record for cell in cells for record in cell.records if not self.conversation.knows(_id(record)))
+        return {turn.turn: turn for record in records if (turn := Turn.from_metadata(record)) is not None}
+
+
+def _id(record: Mapping[str, Any]) -> str:
+    return str(record.get("turn"))
+
+
+def _is_newer(version: Any) -> bool:
+    return isinstance(version, int) and version > VERSION

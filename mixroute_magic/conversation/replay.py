@@ -1,0 +1,52 @@
+"""A recorded turn, streamed once more at a pace that people can follow."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING
+
+from mixroute_magic.conversation.saved import SavedNotebook
+from mixroute_magic.conversation.turn import COMPLETE, Turn
+from mixroute_magic.wire import Chunk, Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+__all__ = ["recorded_beside", "replay"]
+
+_CHARACTERS_A_SECOND = 600
+_LONGEST = 4.0  # seconds, however long the answer is
+_PIECE = re.compile(r"\s*\S{1,24}\s*|\s+")
+_NOTHING_SPENT = Usage(0, 0, 0, 0, "replayed")
+
+
+def replay(turn: Turn, *, paced: bool) -> Generator[Chunk]:
+    """Yield the answer of a turn in chunks, as a stream would; tokens are zero, since nothing was asked.
+
+    ``paced`` spreads it over at most four seconds; otherwise it comes at once.
+    """
+    answer = turn.messages[-1].text if turn.messages[-1].role == "assistant" else ""
+    pieces = _PIECE.findall(answer)
+    pause = min(_LONGEST, len(answer) / _CHARACTERS_A_SECOND) / max(1, len(pieces)) if paced else 0.0
+    yield Chunk(reasoning=turn.reasoning, model=turn.served_model, request_id=turn.request_id, demo=turn.demo)
+    for piece in pieces:
+        time.sleep(pause)
+        yield Chunk(text=piece)
+    yield Chunk(finish_reason=turn.finish_reason, usage=_NOTHING_SPENT)
+
+
+def recorded_beside(folder: Path, request_hash: str) -> Turn | None:
+    """Return the complete turn of this request from the notebooks of a folder.
+
+    Whoever executes a notebook without a page (nbclient, nbconvert, papermill) tells the kernel the folder in which it
+    lies, and no more. The hash is of the whole request, so that another notebook's turn is as good.
+    """
+    for path in sorted(folder.glob("*.ipynb")):
+        for cell in SavedNotebook(path).cells():
+            for record in cell.records:
+                turn = Turn.from_metadata(record) if record.get("request_hash") == request_hash else None
+                if turn is not None and turn.status == COMPLETE:
+                    return turn
+    return None

@@ -1,0 +1,86 @@
+"""What to do when a conversation is too long for its model: nothing is dropped silently."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mixroute_magic.errors import HistoryError
+from mixroute_magic.gateway.lengths import told
+from mixroute_magic.tables import counted
+from mixroute_magic.usage.estimate import estimate_tokens
+
+if TYPE_CHECKING:
+    from mixroute_magic.chat import Plan
+    from mixroute_magic.errors import BadRequestError
+
+__all__ = ["Limit", "too_long"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """How many tokens a model takes, as a gateway told; ``scale`` is how many of its tokens we estimate as one."""
+
+    tokens: int
+    scale: float
+
+    @classmethod
+    def learned(cls, plan: Plan, error: BadRequestError) -> Limit | None:
+        """Read the limit from a refusal; ``None`` where it tells no number."""
+        tokens, asked = told(str(error))
+        if tokens is None:
+            return None
+        return cls(tokens, (asked or tokens) / max(1, _size(plan)))
+
+    def check(self, plan: Plan) -> None:
+        """Raise `HistoryError` if a request is known to be too long, before it is sent."""
+        if _size(plan) * self.scale > self.tokens:
+            raise HistoryError(f"{_fact(plan, self)}; nothing was sent.", _advice(plan, self))
+
+
+def too_long(plan: Plan, limit: Limit | None, error: BadRequestError) -> HistoryError:
+    """Return the error that says how many turns would have to go, and the command that does it."""
+    told = HistoryError(
+        f"{_fact(plan, limit)}.",
+        _advice(plan, limit),
+        status=error.status,
+        code=error.code,
+        request_id=error.request_id,
+    )
+    told.partial = error.partial
+    return told
+
+
+def _fact(plan: Plan, limit: Limit | None) -> str:
+    model = plan.settings.model
+    if limit is None:
+        return f"The conversation is too long for {model}: about {_size(plan):,} tokens"
+    tokens = round(_size(plan) * limit.scale)
+    return f"The conversation is too long for {model}: about {tokens:,} tokens, and it takes {limit.tokens:,}"
+
+
+def _advice(plan: Plan, limit: Limit | None) -> str:
+    if not plan.above:
+        return "No earlier turns are sent: shorten the question, or use a model that takes more."
+    turns = counted(len(plan.above), "turn")
+    surplus = _surplus(plan, limit)
+    if surplus is None:
+        return f"Not even without the {turns} above does it fit: shorten the question, or use a model that takes more."
+    what = f"{surplus} of the {turns} above would have to go" if limit else f"It sends {turns}; {surplus} fewer may fit"
+    return f"{what}: %thread {plan.thread} --rewind {surplus} takes out the last; --fresh asks without any."
+
+
+def _surplus(plan: Plan, limit: Limit | None) -> int | None:
+    """Return how many of the last turns above have to go; half of them where no limit is known."""
+    if limit is None:
+        return -(-len(plan.above) // 2)
+    size = _size(plan)
+    for count, turn in enumerate(reversed(plan.above), start=1):
+        size -= estimate_tokens(turn.exchange)
+        if size * limit.scale <= limit.tokens:
+            return count
+    return None
+
+
+def _size(plan: Plan) -> int:
+    return estimate_tokens(plan.request().messages) + (plan.settings.max_tokens or 0)

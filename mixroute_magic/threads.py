@@ -1,0 +1,194 @@
+"""``%thread``: what a chat cell would send, and everything that can be done to a conversation."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mixroute_magic.asking import left_out, settings, without_demo_turns
+from mixroute_magic.chat import reply_of
+from mixroute_magic.conversation.records import FORK, Setting, now
+from mixroute_magic.display.views import Shown, bundle, leave, show_again
+from mixroute_magic.errors import HistoryError
+from mixroute_magic.tables import Table, counted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from mixroute_magic.conversation.memory import Notebook
+    from mixroute_magic.conversation.model import Line, Undone
+    from mixroute_magic.conversation.turn import Turn
+    from mixroute_magic.options import ThreadOptions
+    from mixroute_magic.session import Session
+
+__all__ = ["thread"]
+
+
+def thread(session: Session, options: ThreadOptions) -> Table | Shown:
+    """Do to a thread what the options say; without one, go on with it and show what a chat cell here would send."""
+    notebook = session.notebook()
+    name = options.name or notebook.thread
+    actions: dict[str, Callable[[], Table | Shown]] = {
+        "fork": lambda: _fork(session, notebook, name, str(options.fork)),
+        "rewind": lambda: _rewind(session, notebook, name, int(options.rewind or 0)),
+        "clear": lambda: _clear(notebook, name),
+        "undo": lambda: _undo(notebook),
+        "export": lambda: _export(notebook, name, str(options.export)),
+        "imported": lambda: _import(session, notebook, name, str(options.imported)),
+        "listing": lambda: _list(notebook),
+    }
+    wanted = (action for option, action in actions.items() if getattr(options, option) not in {None, False})
+    return next(wanted, lambda: _switch(session, notebook, name))()
+
+
+def _switch(session: Session, notebook: Notebook, name: str) -> Table:
+    """Go on with a thread; the record stays only where that changes something."""
+    changed = name != notebook.thread
+    notebook.thread = name
+    lines = notebook.conversation.lines(session.run(), name)
+    above = [line.turn for line in lines]
+    sent = without_demo_turns(session, above)
+    notes = [*notebook.announcement(), *left_out(above, sent)]
+    kept = {turn.turn for turn in sent}
+    shown = [line for line in lines if line.turn.turn in kept]
+    if any(line.stale for line in shown):
+        notes.append("stale: answered before what stands above it changed. Run its cell again to ask anew.")
+    system = settings(session.config, notebook.chosen).system
+    record = Setting(created=now(), thread=name).to_metadata() if changed else None
+    return _table(name, shown, system, notes, record)
+
+
+def _list(notebook: Notebook) -> Table:
+    counts = {notebook.thread: 0} | notebook.conversation.threads()
+    rows = [[name, str(count), "in use" if name == notebook.thread else ""] for name, count in counts.items()]
+    header = ["thread", "turns", ""]
+    return Table(caption="The conversations of this notebook.", header=header, rows=rows, numbers=frozenset({1}))
+
+
+def _fork(session: Session, notebook: Notebook, name: str, new: str) -> Table:
+    turns = notebook.conversation.threads().get(new, 0)
+    if turns or new == name:
+        raise HistoryError(f"There is a thread {new} already, with {counted(turns, 'turn')}.", "Choose another name.")
+    edit = notebook.conversation.fork(session.run(), name, new)
+    notebook.thread = new
+    return Table(
+        caption=f"Thread {new} goes on from {name}, with the {counted(len(edit.turns), 'turn')} above this cell.",
+        notes=[f"%thread {name} leads back."],
+        record=edit.to_metadata(),
+    )
+
+
+def _rewind(session: Session, notebook: Notebook, name: str, count: int) -> Table:
+    above = notebook.conversation.above(session.run(), name)
+    if count > len(above):
+        raise HistoryError(
+            f"Thread {name} has only {counted(len(above), 'turn')} above this cell.",
+            "Rewind by fewer, or run this below.",
+        )
+    edit = notebook.conversation.rewind(session.run(), name, count)
+    return Table(
+        caption=f"Thread {name}: the last {counted(count, 'turn')} above taken out, {len(above) - count} left.",
+        notes=["The outputs in the notebook stay. %thread --undo brings back."],
+        record=edit.to_metadata(),
+    )
+
+
+def _clear(notebook: Notebook, name: str) -> Table:
+    edit = notebook.conversation.clear(name)
+    forgotten = counted(len(edit.turns), "turn")
+    return Table(
+        caption=f"Thread {name}: {forgotten} forgotten. The outputs in the notebook stay.",
+        notes=["%thread --undo brings back."] if edit.turns else [],
+        record=edit.to_metadata(),
+    )
+
+
+def _undo(notebook: Notebook) -> Table | Shown:
+    done = notebook.undo()
+    if not done:
+        raise HistoryError("There is nothing to undo.", "%thread shows what a chat cell here would send.")
+    last = done[-1]
+    if last.edit is not None:
+        what = "the fork" if last.edit.action == FORK else "what was taken out"
+        turns = counted(len(last.edit.turns), "turn")
+        if last.edit.action == FORK and notebook.thread == last.edit.thread:
+            notebook.thread = "main"
+        return Table(caption=f"Undone: {what} of thread {last.edit.thread}, {turns}.", record=last.record.to_metadata())
+    return _brought_back(notebook, done)
+
+
+def _brought_back(notebook: Notebook, done: Sequence[Undone]) -> Shown:
+    """Show the answers that are back, in their own cells as far as the page can, and here in any case."""
+    for undone in done:
+        for place, turn in undone.back.items():
+            if place in undone.gone:
+                output_id = notebook.shown_instead(undone.gone[place], turn)
+                show_again(output_id, _output(turn, ("brought back",)), turn.to_metadata())
+    turns = [turn for undone in done for turn in undone.back.values()]
+    outputs = [_output(turn, (), question=True) for turn in turns]
+    return Shown(f"Brought back {counted(len(turns), 'answer')}:", outputs, done[-1].record.to_metadata())
+
+
+def _export(notebook: Notebook, name: str, file: str) -> Table:
+    from mixroute_magic.conversation.export import export
+
+    turns = notebook.conversation.thread(name)
+    path = Path(file).expanduser()
+    title = notebook.path.name if notebook.path else None
+    export(path, turns, thread=name, notebook=title, bundle=lambda turn: _output(turn, ()))
+    return Table(caption=f"Thread {name}, {counted(len(turns), 'turn')}, written to {path}.")
+
+
+def _import(session: Session, notebook: Notebook, name: str, file: str) -> Table:
+    """Add the turns of a file as turns of this cell, each with an output of its own."""
+    from mixroute_magic.conversation.export import import_turns
+
+    session.asks()
+    run = session.run()
+    path = Path(file).expanduser()
+    turns = [replace(turn, thread=name) for turn in import_turns(path)]
+    for turn in turns:
+        kept, _ = notebook.record(run, notebook.conversation.begin(run), turn)
+        leave(kept.turn, _output(kept, (), question=True), kept.to_metadata())
+    return Table(caption=f"{counted(len(turns), 'turn')} of {path.name} stand in this cell now, in thread {name}.")
+
+
+def _output(turn: Turn, notes: Sequence[str], *, question: bool = False) -> dict[str, str]:
+    """Return the output of a turn, with its question where the cell does not show it."""
+    before = turn.exchange[:-1] if question or len(turn.exchange) > len(("question", "answer")) else ()
+    return bundle(reply_of(turn), turn.status, notes, before)
+
+
+def _table(
+    name: str, lines: Sequence[Line], system: str | None, notes: list[str], record: Mapping[str, Any] | None
+) -> Table:
+    """Show the messages that a chat cell here would send before its own."""
+    rows = [["", "system", _first_words(system), "", "", "", ""]] if system else []
+    for number, line in enumerate(lines, start=1):
+        cell = "" if line.number is None else f"[{line.number}]"
+        for message in line.turn.exchange:
+            by_model = ["", ""] if message.role == "user" else [line.turn.model, _tokens(line.turn)]
+            stale = "stale" if line.stale and message.role != "user" else ""
+            rows.append([str(number), message.role, _first_words(message.text), cell, *by_model, stale])
+    if not rows:
+        caption = f"Thread {name}: nothing stands above this cell. The next question starts afresh."
+        return Table(caption=caption, notes=notes, record=record)
+    return Table(
+        caption=f"Thread {name}: what a chat cell here sends before its own words.",
+        header=["turn", "role", "first words", "cell", "model", "tokens", ""],
+        rows=rows,
+        notes=notes,
+        numbers=frozenset({5}),
+        record=record,
+    )
+
+
+def _first_words(text: str, length: int = 60) -> str:
+    words = " ".join(text.split())
+    return words if len(words) <= length else words[: length - 1] + "…"
+
+
+def _tokens(turn: Turn) -> str:
+    count = turn.usage.output_tokens
+    return "unknown" if count is None else f"{count:,}"

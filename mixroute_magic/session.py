@@ -106,8 +106,9 @@ class Session:
     def ended(self, *, ok: bool, before: set[str]) -> None:
         """Take in that a cell has run to its end; ``before`` are cells that did so before there was a session."""
         self._others |= before
-        run = self.run()
-        notebook = self._by_client.get(client_id(execute_request(self.shell)))
+        request = execute_request(self.shell)
+        run = current_run(request, self.shell.execution_count)
+        notebook = self._by_client.get(client_id(request))
         if notebook is None or run.cell_id is None:
             return
         if run.id == self._asked_in:

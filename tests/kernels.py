@@ -103,17 +103,22 @@ class Ran:
     @property
     def outputs(self) -> list[nbformat.NotebookNode]:
         """The outputs as they stand below the cell now, updates applied."""
+        return self.displayed()[0]
+
+    def displayed(self) -> tuple[list[nbformat.NotebookNode], dict[str, nbformat.NotebookNode]]:
+        """Return the outputs, and those of them that have a display id."""
         outputs: list[nbformat.NotebookNode] = []
-        places: dict[str | None, int] = {}
+        named: dict[str, nbformat.NotebookNode] = {}
         for message in self.messages:
             kind, content = message["msg_type"], message["content"]
             display_id = content.get("transient", {}).get("display_id")
             if kind == "update_display_data":
-                outputs[places[display_id]].update(data=content["data"], metadata=content["metadata"])
+                if display_id in named:  # else it is another cell's
+                    named[display_id].update(data=content["data"], metadata=content["metadata"])
             elif kind in {"display_data", "execute_result", "stream", "error"}:
-                places[display_id] = len(outputs)
                 outputs.append(nbformat.v4.output_from_msg(message))
-        return outputs
+                named |= {display_id: outputs[-1]} if display_id else {}
+        return outputs, named
 
     @property
     def frames(self) -> list[dict[str, Any]]:
@@ -267,11 +272,18 @@ class Document:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._cells: dict[str, nbformat.NotebookNode] = {}
+        self._displays: dict[str, nbformat.NotebookNode] = {}
 
     def run(self, kernel: Kernel, cell_id: str, source: str) -> Ran:
         """Run a cell, and keep what comes of it below the cell."""
         ran = kernel.run(source, cell_id)
-        self._cells[cell_id] = nbformat.v4.new_code_cell(source, id=cell_id, outputs=ran.outputs)
+        outputs, named = ran.displayed()
+        self._cells[cell_id] = nbformat.v4.new_code_cell(source, id=cell_id, outputs=outputs)
+        self._displays |= named
+        for update in ran.contents("update_display_data"):
+            changed = self._displays.get(update["transient"]["display_id"])
+            if changed is not None:
+                changed.update(data=update["data"], metadata=update["metadata"])
         return ran
 
     def save(self, *cell_ids: str) -> None:

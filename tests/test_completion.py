@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 THREADS = ["main", "draft", "draft-2.b", "論文", "論點"]
+MODELS = ["gpt-4o", "vendor/glm-5:free"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class ForkOptions(Options):
     examples = ()
 
     name: str | None = option(value="NAME", about="")
+    note: str | None = option(value="TEXT", about="")
     fork: str | None = option("--fork", value="NEW", about="")
 
 
@@ -36,7 +38,7 @@ KINDS = (ChatOptions, ModelOptions, ForkOptions, UsageOptions)
 
 
 def completion(threads: Callable[[], Iterable[str]] = lambda: THREADS) -> Completion:
-    return Completion(KINDS, {"chat.thread": threads, "thread.name": threads})
+    return Completion(KINDS, {"chat.thread": threads, "thread.name": threads, "chat.model": lambda: MODELS})
 
 
 @pytest.fixture(params=[True, False], ids=["jedi", "no jedi"])
@@ -94,6 +96,7 @@ def tab(shell: InteractiveShell, cell: str) -> list[str]:
         ("%thread m|", ["%thread main"]),
         ("%thread 論點|", ["%thread 論點"]),
         ("%thread --fork new m|", ["%thread --fork new main"]),
+        ("%thread --fork=new m|", ["%thread --fork=new main"]),
         ("%thread |", [f"%thread {name}" for name in sorted(THREADS)]),
     ],
 )
@@ -119,6 +122,15 @@ def test_an_option_is_completed_and_nothing_else_is_offered(
     ours: InteractiveShell, cell: str, completed: list[str]
 ) -> None:
     assert tab(ours, cell) == completed
+
+
+@pytest.mark.parametrize("cell", ["%chat -m vendor/glm-5:|", "%chat --model=ven|", '%%chat --fresh --model "v|'])
+def test_other_values_have_their_source_too_and_may_hold_what_ends_a_word_of_python(
+    ours: InteractiveShell, cell: str
+) -> None:
+    (completed,) = tab(ours, cell)
+    assert completed.endswith("vendor/glm-5:free")
+    assert completed.count("vendor") == 1
 
 
 @pytest.mark.parametrize("line", ["%chat ", "%%chat ", "%chat --fresh "])
@@ -215,10 +227,10 @@ def test_where_the_names_cannot_be_had_nothing_is_printed(
 
 
 def test_old_front_ends_that_send_one_line_are_served_too(ours: InteractiveShell) -> None:
+    lines = ("%chat --thread dr", "%chat --thread=論", "  %chat --thr")
     with pytest.warns(PendingDeprecationWarning):
-        assert ours.complete("dr", "%chat --thread dr", 17) == ("dr", ["draft", "draft-2.b"])
-        assert ours.complete("", "%chat --thread=論", 16) == ("論", ["論文", "論點"])
-        assert ours.complete("", "  %chat --thr", 13) == ("--thr", ["--thread"])
+        found = [ours.complete(None, line, len(line)) for line in lines]
+    assert found == [("dr", ["draft", "draft-2.b"]), ("論", ["論文", "論點"]), ("--thr", ["--thread"])]
 
 
 ADDED = """

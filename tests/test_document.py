@@ -290,6 +290,7 @@ class Notebook(RuleBasedStateMachine):
         self.is_read()
         ran = self.kernel.run(DRY_RUN, cell_id)
         assert ran.status == "ok", ran.lines
+        assert [output.output_type for output in ran.outputs] == ["display_data"] * len(THREADS), ran.text
         texts = [output.data["text/plain"] for output in ran.outputs]
         would_ask = [messages(json.loads(text.partition("\n\n")[2])) for text in texts]
         assert would_ask == [(*self.reference.above(cell_id, thread), ("user", "probe")) for thread in THREADS]

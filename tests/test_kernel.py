@@ -132,7 +132,8 @@ class TestStreaming:
 
     def test_an_answer_leaves_no_widget_behind(self, kernel: Kernel) -> None:
         comms = "len(get_ipython().kernel.comm_manager.comms)"
-        before = kernel.value(comms)  # the one that hears the page, and its layout
+        kernel.run("%thread", "first")  # makes the one that hears the page
+        before = kernel.value(comms)
         with behind(kernel, whole_answer("a")):
             kernel.run("%%chat\nA", "first")
         assert kernel.value(comms) == before

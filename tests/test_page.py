@@ -34,9 +34,8 @@ NONSENSE: list[Any] = [
     {"path": "a.ipynb", "cells": ["one"]},
     {"path": "a.ipynb", "cells": [[]]},
     {"path": "a.ipynb", "cells": [[""]]},
-    {"path": "a.ipynb", "cells": [["one", 3]]},
-    {"path": "a.ipynb", "cells": [["one", ["t1"]]]},
-    {"path": "a.ipynb", "cells": [["one", "t" * 5000]]},
+    {"path": "a.ipynb", "cells": [[None, "t1"]]},
+    {"path": "a.ipynb", "cells": [["a" * 5000]]},
     {"path": "a.ipynb", "cells": [["one"]] * 100_001},
     {"path": "a.ipynb", "cells": [], "others": ["b.ipynb"]},
     {"path": "a.ipynb", "cells": [], "others": {"client": 3}},
@@ -94,6 +93,11 @@ def test_nonsense_changes_nothing_and_says_nothing(asking: Kernel) -> None:
         asking.tell(content)
         assert asking.value(f"{PAGE} is known") == "True", content
     assert not [message for message in asking.heard[heard:] if message["content"].get("name") == "stderr"]
+
+
+def test_a_strange_record_in_an_output_silences_no_page(asking: Kernel) -> None:
+    asking.tell({"path": "talk.ipynb", "cells": [["one", None, 3, ["t0"], "t1", "t" * 5000]]})
+    assert asking.value(f"{PAGE}.cells") == "(PageCell(id='one', turns=('t1',)),)"
 
 
 def test_a_notebook_of_thousands_of_cells_is_heard(asking: Kernel) -> None:

@@ -1,27 +1,215 @@
-"""A thread as a file: a handout to read, a notebook to open and run again, JSON; and turns read back from the last two.
+"""A thread as a file, to read, to run again or to take elsewhere; and the turns of such a file, or of any notebook.
 
-Also the only door to nbformat, which is imported when a notebook is written: it takes longer than all the rest.
+Also the only door to nbformat, which is imported when a notebook is written: that takes longer than all the rest.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import re
-import shlex
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mixroute_magic.arguments import OptionError
-from mixroute_magic.conversation.handout import handout, heading
+from mixroute_magic.conversation.handout import handout, opening
 from mixroute_magic.conversation.model import Conversation
 from mixroute_magic.conversation.records import Edit, now, read
 from mixroute_magic.conversation.saved import SavedCell
+from mixroute_magic.conversation.source import chat_source, thread_source
 from mixroute_magic.conversation.turn import VERSION, Turn
 from mixroute_magic.errors import HistoryError
-from mixroute_magic.options import parse_chat
 
 __all__ = ["Bundle", "export", "import_turns"]
+
+Bundle = Callable[[Turn], Mapping[str, str]]
+"""Returns what the output of a turn shows: ``text/markdown`` and ``text/plain``."""
+
+_MARK = "mixroute_export"
+_COMMENT = f"<!-- {_MARK} -->"
+_SUFFIXES = (".md", ".ipynb", ".json")
+
+
+def export(
+    path: Path,
+    turns: Sequence[Turn],
+    *,
+    thread: str,
+    notebook: str | None,
+    bundle: Bundle,
+    replace_notebook: Path | None = None,
+) -> None:
+    """Write the complete turns of a thread to a file, whose name's end says in which form.
+
+    Parameters
+    ----------
+    path
+        The file. What stands there is replaced only if it was exported, too.
+    turns
+        In the order of the document.
+    thread, notebook
+        The names of the thread, and of the notebook if it is known.
+    bundle
+        What the output of a turn shows.
+    replace_notebook
+        The notebook at work, which is never replaced, even where it was once exported itself.
+
+    Raises
+    ------
+    HistoryError
+        If there is nothing to write, or it cannot be written there; nothing was written.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in _SUFFIXES:
+        raise HistoryError(
+            f"{path.name} does not tell in which form to export.",
+            "Name a .md, .ipynb or .json file; nothing was written.",
+        )
+    if not turns:
+        raise HistoryError(f"Thread {thread} has no turns to export.", "%thread --list shows the conversations.")
+    try:
+        path = Path(os.path.realpath(path))  # a link stays, what it leads to is written
+        if os.path.lexists(path) and not _may_replace(path, replace_notebook):
+            hint = "Choose another name, or move that file away."
+            raise HistoryError(f"{path.name} exists and was not exported from here; nothing was written.", hint)
+        kept = [replace(turn, thread=thread, also_in=(), earlier={}) for turn in turns]
+        if suffix == ".md":
+            text = f"{handout(kept, thread=thread, notebook=notebook, bundle=bundle)}\n\n{_COMMENT}\n"
+            _write(path, text.encode("utf-8", "replace"))
+        else:
+            text = _notebook(kept, thread, notebook, bundle) if suffix == ".ipynb" else _json(kept, thread, notebook)
+            # Half a character can stand only in a string of the JSON, where its escape means the same.
+            _write(path, text.encode("utf-8", "backslashreplace"))
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        raise HistoryError(*_cannot("written", path, error)) from error
+
+
+def import_turns(path: Path) -> list[Turn]:
+    """Return the complete turns of an exported file, or of any notebook: as it would be restored, the thread main.
+
+    Where main has none, the only other thread is taken. The turns get new ids, so that they are not taken for the
+    notebook's own.
+
+    Raises
+    ------
+    HistoryError
+        If the file cannot be read, or it does not hold one conversation.
+    """
+    try:
+        cells = _cells(json.loads(path.read_bytes()))
+        found = _restored(cells)
+    except OSError as error:
+        raise HistoryError(*_cannot("read", path, error)) from error
+    except (ValueError, OverflowError, RecursionError) as error:
+        hint = "Name a notebook, or a .json file written by %thread --export."
+        raise HistoryError(f"{path.name} is no notebook and no export.", hint) from error
+    if not found:
+        newer = any(map(_is_newer, (record for cell in cells for record in cell.records)))
+        why = "Its turns were written by a newer version of mixroute-magic: update it." if newer else ""
+        raise HistoryError(f"{path.name} holds no turns that could be imported.", why)
+    if len(found) > 1 and "main" not in found:
+        hint = "Open it, choose one with %thread NAME, and export that to a .json file."
+        raise HistoryError(f"{path.name} holds several threads: {', '.join(found)}.", hint)
+    name = "main" if "main" in found else next(iter(found))
+    return [replace(turn, turn=uuid.uuid4().hex, thread=name, also_in=(), earlier={}) for turn in found[name]]
+
+
+def _json(turns: Sequence[Turn], thread: str, notebook: str | None) -> str:
+    head = {_MARK: VERSION, "thread": thread, "notebook": notebook, "exported": now()}
+    return json.dumps({**head, "turns": list(map(_record, turns))}, ensure_ascii=False, indent=2) + "\n"
+
+
+def _notebook(turns: Sequence[Turn], thread: str, notebook: str | None, bundle: Bundle) -> str:
+    """Return a notebook that shows the conversation and, run again, asks it again."""
+    from nbformat import v4, writes
+
+    load = "%load_ext mixroute_magic" + (f"\n{thread_source(thread)}" if thread != "main" else "")
+    cells = [v4.new_markdown_cell(opening(turns, thread, notebook)), v4.new_code_cell(load)]
+    for turn in turns:
+        output = v4.new_output("display_data", dict(bundle(turn)), metadata={"mixroute": _record(turn)})
+        cells.append(v4.new_code_cell(chat_source(turn), outputs=[output]))
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    metadata = {"kernelspec": kernel, "language_info": {"name": "python"}, _MARK: VERSION}
+    return str(writes(v4.new_notebook(cells=cells, metadata=metadata))) + "\n"
+
+
+def _record(turn: Turn) -> dict[str, Any]:
+    """Return the record of a turn without NaN and Infinity, which are no JSON: pages could not read the file."""
+    record = json.loads(json.dumps(turn.to_metadata()), parse_constant=lambda _: None)
+    return dict(record)
+
+
+def _may_replace(path: Path, notebook: Path | None) -> bool:
+    """Say whether a file was exported, and is not the notebook at work."""
+    if not path.is_file() or (notebook is not None and notebook.exists() and path.samefile(notebook)):
+        return False
+    content = path.read_bytes()
+    if path.suffix.lower() == ".md":
+        return content.rstrip().endswith(_COMMENT.encode())
+    try:
+        data = json.loads(content)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(data, Mapping) and (_MARK in data or _MARK in _mapping(data.get("metadata")))
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
+    beside = path.with_name(f".{uuid.uuid4().hex}.tmp")
+    try:
+        with beside.open("xb") as file:
+            file.write(content)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _cannot(done: str, path: Path, error: OSError | ValueError) -> tuple[str, str]:
+    why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    hint = "Name a file that exists." if done == "read" else "Name a file in a folder that exists and takes new files."
+    return f"{path} cannot be {done}: {why}.", hint
+
+
+def _cells(data: Any) -> list[SavedCell]:
+    """Return what a notebook's cells hold, as far as anything is what it should be; an export has a cell per turn."""
+    if _MARK in (known := _mapping(data)):
+        return [_cell(place, [record]) for place, record in enumerate(_list(known.get("turns")))]
+    outputs = (_list(_mapping(cell).get("outputs")) for cell in _list(known.get("cells")))
+    return [
+        _cell(place, [_mapping(_mapping(output).get("metadata")).get("mixroute") for output in below])
+        for place, below in enumerate(outputs)
+    ]
+
+
+def _cell(place: int, found: Sequence[Any]) -> SavedCell:
+    records = tuple(record for record in found if isinstance(record, Mapping))
+    turns = tuple(turn.turn for turn in map(Turn.from_metadata, records) if turn is not None)
+    return SavedCell(id=str(place), source="", number=None, turns=turns, records=records)
+
+
+def _restored(cells: Sequence[SavedCell]) -> dict[str, list[Turn]]:
+    """Return the threads that have turns, as a kernel that opens the notebook would restore them."""
+    conversation = Conversation()
+    turns = [turn for record in _records(cells) if (turn := Turn.from_metadata(record)) is not None and turn.messages]
+    conversation.take(cells, {turn.turn: turn for turn in turns})
+    edits = [edit for record in _records(cells) if isinstance(edit := read(record), Edit)]
+    conversation.restore_edits(edits)
+    return {name: turns for name in conversation.threads() if (turns := conversation.thread(name))}
+
+
+def _records(cells: Sequence[SavedCell]) -> Iterator[Mapping[str, Any]]:
+    return (record for cell in cells for record in cell.records)
+
+
+def _is_newer(record: Mapping[str, Any]) -> bool:
+    version = record.get("version")
+    return isinstance(version, int) and version > VERSION
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []

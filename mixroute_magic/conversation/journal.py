@@ -7,6 +7,7 @@ and never sent, holds no key, and is bounded in size. All kernels of a person sh
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import subprocess
@@ -28,9 +29,7 @@ T = TypeVar("T")
 
 # Seconds to wait for a locked file: kernels that share it write for milliseconds, so a longer lock is somebody's open
 # transaction. Once that was warned about, the following answers are kept waiting less.
-PATIENCE = 1.0
-PATIENCE_AFTER_WARNING = 0.1
-
+PATIENCE, PATIENCE_AFTER_WARNING = 1.0, 0.1
 WRITE_EVERY = 2.0  # seconds, for the text of a running turn
 SHRINK_TO = 0.8  # of the limit, so that not every turn that follows has to shrink the file again
 DAY = 86_400.0
@@ -62,17 +61,6 @@ class Kept:
     turn: Turn
 
 
-@dataclass(slots=True)
-class _Running:
-    """A turn that this process writes: where it stands, who writes it, and when its text is next written down."""
-
-    notebook: str
-    cell: str
-    place: int
-    process: tuple[str, int, str | None]
-    due: float = 0.0
-
-
 class Journal:
     """The turns that all kernels of a person keep in one file; notebooks are named by their absolute path.
 
@@ -96,7 +84,7 @@ class Journal:
         self._warned = False
         self._opened: Connection | None = None
         self._file: tuple[int, int] | None = None
-        self._running: dict[str, _Running] = {}
+        self._due: dict[str, float] = {}  # when the text of each running turn is next written down
 
     def keep(self, notebook: str, cell: str, place: int, turn: Turn) -> None:
         """Keep a complete turn, which runs no more, instead of the one at this place; any other costs none."""
@@ -137,28 +125,25 @@ class Journal:
             db.execute("UPDATE running SET notebook = ? WHERE notebook = ?", (new, old))
 
         self._write(rename)
-        for running in self._running.values():
-            running.notebook = new if running.notebook == old else running.notebook
 
     def begin(self, notebook: str, cell: str, place: int, turn: Turn) -> None:
         """Write down that this process starts a turn; it is given as it would stand if nothing more came of it."""
         process = (platform.node(), os.getpid(), _birth(os.getpid()))
-        self._running[turn.turn] = _Running(notebook, cell, place, process)
-        self.write(turn)
+        row = (turn.turn, notebook, cell, place, *process, time.time(), _packed(turn))
+        self._write(lambda db: db.execute("INSERT OR REPLACE INTO running VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row))
+        self._due[turn.turn] = time.monotonic() + WRITE_EVERY
 
     def write(self, turn: Turn) -> None:
-        """Write down a running turn with its text so far, every two seconds; in between, return at once."""
-        running = self._running.get(turn.turn)
-        if running is None or time.monotonic() < running.due:
+        """Write down a begun turn with its text so far, every two seconds; in between, return at once."""
+        if time.monotonic() < self._due.get(turn.turn, math.inf):
             return
-        place = (running.notebook, running.cell, running.place)
-        row = (turn.turn, *place, *running.process, time.time(), _packed(turn))
-        self._write(lambda db: db.execute("INSERT OR REPLACE INTO running VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row))
-        running.due = time.monotonic() + WRITE_EVERY
+        row = (time.time(), _packed(turn), turn.turn)
+        self._write(lambda db: db.execute("UPDATE running SET written = ?, record = ? WHERE turn = ?", row))
+        self._due[turn.turn] = time.monotonic() + WRITE_EVERY
 
     def end(self, turn: Turn) -> None:
         """Take a turn out of the running ones."""
-        self._running.pop(turn.turn, None)
+        self._due.pop(turn.turn, None)
         self._write(lambda db: db.execute("DELETE FROM running WHERE turn = ?", (turn.turn,)))
 
     def broken_off(self, notebook: str) -> list[Kept]:
@@ -320,7 +305,8 @@ def _shrink(db: Connection, limit: int) -> bool:
     while (_pragma(db, "page_count") - _pragma(db, "freelist_count")) * page > SHRINK_TO * limit:
         if db.execute(oldest).rowcount == 0:
             break
-    db.execute("PRAGMA incremental_vacuum").fetchall()  # a page for each row fetched
+    for _ in range(_pragma(db, "freelist_count")):
+        db.execute("PRAGMA incremental_vacuum")  # sqlite3 takes one step, which is one page
     return True
 
 

@@ -91,8 +91,9 @@ class Notebook:
 
     def ended(self, run: Run) -> None:
         """Let the journal forget what a longer run of this cell left."""
-        if self._journal is not None and run.cell_id:
-            self._journal.trim(str(self.path), run.cell, self.conversation.places(run.cell))
+        places = self.conversation.places(run)
+        if self._journal is not None and places is not None:
+            self._journal.trim(str(self.path), run.cell, places)
 
     def undo(self) -> list[Undone]:
         """Take back the last change; where there is none, bring back what the journal kept of cleared outputs."""

@@ -161,9 +161,10 @@ class Conversation:
         """Return the ids of the turns that a cell holds."""
         return {turn.turn for turn in self._cells[cell].turns.values()} if cell in self._cells else set()
 
-    def places(self, cell: str) -> int:
-        """Return how many turns the last run of a cell asked."""
-        return self._cells[cell].next_place
+    def places(self, run: Run) -> int | None:
+        """Return how many turns a run has asked; ``None`` where it asked none."""
+        cell = self._cells.get(run.cell)
+        return cell.next_place if cell is not None and cell.run_id == run.id else None
 
     def number(self, cell: str, number: int | None) -> None:
         """Note the number of a cell's last run, as the file has it."""

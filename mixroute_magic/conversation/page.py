@@ -107,18 +107,18 @@ def _read_page(content: Any) -> Page | None:
     cells = content.get("cells")
     if not isinstance(cells, list) or not all(isinstance(cell, list) and cell for cell in cells):
         return None
-    ids = [name for cell in cells for name in cell]
-    if len(ids) > _MOST_IDS or not all(map(_is_text, ids)):
+    if sum(map(len, cells)) > _MOST_IDS or not all(_is_text(cell[0]) for cell in cells):
         return None
-    return Page(content["path"], tuple(PageCell(cell, tuple(turns)) for cell, *turns in cells))
+    # A strange record among the outputs is no turn, and no reason to hear nothing of the cells.
+    return Page(content["path"], tuple(PageCell(cell, tuple(filter(_is_text, turns))) for cell, *turns in cells))
 
 
 def _read_others(content: Any) -> dict[str, str] | None:
     """Read what a page tells of the other notebooks on this kernel: their paths, by client."""
     others = content.get("others", {}) if isinstance(content, dict) else None
-    if not isinstance(others, dict) or len(others) > _MOST_PAGES or not all(map(_is_text, others.values())):
+    if not isinstance(others, dict) or len(others) > _MOST_PAGES:
         return None
-    return others
+    return others if all(map(_is_text, [*others, *others.values()])) else None
 
 
 def _is_text(value: Any) -> bool:

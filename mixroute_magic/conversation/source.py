@@ -1,0 +1,80 @@
+"""A turn as the source of the cell that asks it again. Pure, no input or output."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from typing import TYPE_CHECKING, Any
+
+from mixroute_magic.arguments import OptionError
+from mixroute_magic.options import parse_chat
+
+if TYPE_CHECKING:
+    from mixroute_magic.conversation.turn import Turn
+
+__all__ = ["chat_source", "thread_source"]
+
+_NEVER_ASKED = "# What was asked here could not be typed into a cell; the answer is below."
+
+# What would not come through as it is: the template's braces and delimiters, prompts of Python and IPython, which
+# IPython takes off pasted code, and characters that end a line for some reader, or are half of one.
+_NOT_TYPED = re.compile(
+    r"\{\{|^[^\S\n]*>>>|\A\s*\.\.\.|\A(?:(?:\[nav\]|\[ins\])? )?In \["
+    r"|[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufdd0-\ufdd3]",
+    re.MULTILINE,
+)
+_ENDS_LINE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_PLAIN = re.compile(r"(?!(?:true|false|null)\Z)[A-Za-z][\w.-]*", re.ASCII)
+_FLAGS = {"temperature": "-t", "max_tokens": "--max-tokens", "max_completion_tokens": "--max-tokens"}
+
+
+def chat_source(turn: Turn) -> str:
+    """Return the cell that asks a turn again, with the options that count; of a continued one, question by question."""
+    line = " ".join(_options(turn))
+    bodies = [_typed(message.text) for message in turn.messages if message.role == "user"]
+    if not bodies or not all(_reads(line, body) for body in bodies):
+        return _NEVER_ASKED
+    if len(bodies) == 1 and not _ENDS_LINE.search(line):
+        return f"%%chat {line}\n{bodies[0]}"
+    return "\n".join(f"get_ipython().run_cell_magic('chat', {line!r}, {body!r})" for body in bodies)
+
+
+def thread_source(name: str) -> str:
+    """Return the line that goes on with a thread."""
+    return f"%thread {_word(name)}"
+
+
+def _options(turn: Turn) -> list[str]:
+    systems = [f"-s {_word(message.text)}" for message in turn.messages if message.role == "system"]
+    params = [_param(name, value) for name, value in turn.params.items() if "=" not in name]
+    return [option for option in (f"-m {_word(turn.model)}", *systems, *params) if _reads(option)]
+
+
+def _param(name: str, value: Any) -> str:
+    plain = isinstance(value, str) and _PLAIN.fullmatch(value)
+    word = str(value) if plain else json.dumps(value, ensure_ascii=False)
+    return f"{_FLAGS[name]} {word}" if name in _FLAGS else f"-p {_word(f'{name}={word}')}"
+
+
+def _word(text: str) -> str:
+    """Return a word of a magic's line, in quotes where it needs them."""
+    if "'" in text and not re.search(r'["\\]', text):
+        return f'"{text}"'
+    quoted = shlex.quote(text)
+    return f"'{text}'" if quoted == text and text.startswith("-") else quoted
+
+
+def _typed(question: str) -> str:
+    """Return what to type so that the template yields the question. The cell's last line break is not sent."""
+    body = _NOT_TYPED.sub(lambda found: f"{{{{ {json.dumps(found[0])} }}}}", question)
+    return f"{body}\n" if body.endswith("\n") else body
+
+
+def _reads(line: str, body: str = "?") -> bool:
+    """Say whether the magic would take it."""
+    try:
+        parse_chat(line, body)
+    except OptionError:
+        return False
+    return True

@@ -233,20 +233,17 @@ def test_old_front_ends_that_send_one_line_are_served_too(ours: InteractiveShell
     assert found == [("dr", ["draft", "draft-2.b"]), ("論", ["論文", "論點"]), ("--thr", ["--thread"])]
 
 
-ADDED = """
-from mixroute_magic.completion import Completion
-from mixroute_magic.options import ChatOptions
-made = Completion([ChatOptions], {"chat.thread": lambda: ["main", "𝛼-論文"]})
-get_ipython().Completer.custom_matchers.append(made.match)
-mainland = 1
-"""
-
-
-def test_a_kernel_answers_a_front_ends_request(tmp_path: Path) -> None:
-    with Kernel(tmp_path) as kernel:
-        assert kernel.run(ADDED).status == "ok"
-        cell = "%%chat --thread ma --fresh\nmainl"
-        assert kernel.complete(cell, 18) == ["%%chat --thread main --fresh\nmainl"]
-        assert kernel.complete("%%chat --thread 𝛼", 17) == ["%%chat --thread 𝛼-論文"]
+def test_a_kernel_answers_a_front_ends_request_with_the_threads_of_its_notebook(tmp_path: Path) -> None:
+    with Kernel(tmp_path, MIXROUTE_DEMO="1") as kernel:
+        for name in ("side", "𝛼-論文"):
+            assert kernel.run(f"%chat --thread {name} Hello", name).status == "ok"
+        kernel.run("sideways = 1")
+        cell = "%%chat --thread si --fresh\nsidew"
+        assert kernel.complete(cell, 18) == ["%%chat --thread side --fresh\nsidew"]
+        assert kernel.complete("%thread 𝛼", 9) == ["%thread 𝛼-論文"]
         assert kernel.complete("%%chat --dry", 12) == ["%%chat --dry-run"]
-        assert kernel.complete(cell, len(cell)) == ["%%chat --thread ma --fresh\nmainland"]
+        assert kernel.complete(cell, len(cell)) == ["%%chat --thread si --fresh\nsideways"]
+        assert "%thread --fork side" not in kernel.complete("%thread --fork si", 17)
+        kernel.run("%unload_ext mixroute_magic")
+        assert "%%chat --thread side" not in kernel.complete("%%chat --thread si", 18)
+        assert kernel.complete("%%chat --dry", 12) == []

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 EXAMPLES = int(os.environ.get("DOCUMENT_EXAMPLES", "15"))
 MOST_CELLS = 6
 THREADS = ("main", "side")
-HALF = "half of "
+SILENT = "and then silence"
 SET_UP = "import os; os.environ['JPY_SESSION_NAME'] = {path!r}\n%config MixRoute.retries = 0"
 
 Fate = tuple[str, int] | None
@@ -55,7 +55,8 @@ class Answers:
         """Return what it says to a request."""
         if number not in self.spoilt:
             return Reply(f"answer {number}")
-        return Reply("" if self.spoilt[number] == "refuses" else f"{HALF}{number}", whole=False)
+        words = {"refuses": "", "breaks": f"half of answer {number}", "hangs": f"half of answer {number} {SILENT}"}
+        return Reply(words[self.spoilt[number]], whole=False)
 
 
 class Page(Kernel):
@@ -80,7 +81,7 @@ class Page(Kernel):
 
 
 def hangs(ran: Ran) -> bool:
-    return any(HALF in frame.get("tail", "") for frame in ran.frames)
+    return any(SILENT in frame.get("tail", "") for frame in ran.frames)
 
 
 @dataclass(frozen=True)

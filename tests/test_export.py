@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import nbformat
@@ -29,7 +29,6 @@ from mixroute_magic.wire import Message, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
 
 def turn(number: int, *said: str, system: str | None = None, **fields: Any) -> Turn:
@@ -100,12 +99,15 @@ def typed(source: str) -> list[tuple[Any, str]]:
     return asked
 
 
+MARKUP = "` ``` ````\n ```python\n ~~~ --- \n---\n === <b> <!-- --> <script> <pre> </details> $ $$ \\ \\( | |---| [a]: ![x](y) * _"
+MAGIC = "{{ {{name}} }} %%chat %chat % ? ' \" -m >>>"
 PIECES = [
-    "`", "```", "````\n", "~~~", "```python\n", "{{ name }}", "{{", "}}", "%%chat", "%chat", "%", "---", "\n---\n", "===",
-    "\n", "\n\n", "\r", "\r\n", "# ", "## ", "#\u3000", "- ", "1. ", "> ", ">>> ", "... ", "In [1]: ", "    ", "  ", "\t",
-    "<b>", "<!--", "-->", "<script>", "</details>", "<pre>", "$", "$$", "\\", "\\(", "|", "|---|", "[a]:", "![x](y)", "*", "_",
-    "你好，", "\u200f\u05e9\u05dc\u05d5\u05dd", "\x00", "\x0b", "\x1b", "\x85", "\u2028", "\ud83d", "\ufdd0", "'", '"', "?", "word " * 500,
-]  # fmt: skip
+    *MARKUP.split(" "),
+    *MAGIC.split(" "),
+    *("\n", "\n\n", "\r", "\r\n", "  ", "    ", "\t", "# ", "## ", "#\u3000", "- ", "1. ", "> "),
+    *("\n>>> ", "... ", "In [1]: ", "你好，", "\u200f\u05e9\u05dc\u05d5\u05dd", "word " * 500),
+    *("\x00", "\x0b", "\x1b", "\x85", "\u2028", "\ud83d", "\ufdd0"),
+]
 TEXT = st.lists(st.sampled_from(PIECES) | st.text(max_size=8), max_size=12).map("".join)
 TURNS = st.lists(
     st.builds(
@@ -130,7 +132,7 @@ TURNS = st.lists(
 
 def whole(value: Any) -> str:
     """Return the JSON of a value: two halves of one character that meet in it become the character."""
-    return json.dumps(json.loads(json.dumps(value)))
+    return json.dumps(json.loads(json.dumps(value)), sort_keys=True)
 
 
 @pytest.mark.parametrize("name", ["talk.json", "talk.ipynb", "TALK.JSON"])
@@ -297,7 +299,7 @@ def test_only_an_earlier_export_is_replaced(tmp_path: Path, suffix: str) -> None
         path.write_bytes(own)
         assert "exists and was not exported from here; nothing was written" in refused(path, turn(1, "first", "one"))
         assert path.read_bytes() == own
-    assert os.listdir(tmp_path) == [path.name]
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_the_notebook_at_work_is_not_replaced_even_if_it_was_exported(tmp_path: Path) -> None:
@@ -332,10 +334,10 @@ def test_what_cannot_be_written_is_said_in_two_lines(tmp_path: Path) -> None:
     assert "cannot be written" in refused(tmp_path / "file" / "talk.md", one)
     assert "cannot be written" in refused(tmp_path / "nul\0.md", one)
     assert "too long" in refused(tmp_path / ("x" * 300 + ".md"), one)
-    assert sorted(os.listdir(tmp_path)) == ["file", "folder.md"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder.md"]
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="the system has no full disk to try")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no full disk to try")
 def test_a_device_is_no_file_to_write(tmp_path: Path) -> None:
     link = tmp_path / "full.md"
     link.symlink_to("/dev/full")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import nbformat
@@ -15,6 +14,7 @@ from scripted import Pause, Reset, Script, ScriptedGateway, answer, delta, reply
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from kernels import Ran
 
@@ -26,7 +26,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
 
 
 class Desk:
-    """A person at a notebook: a document, a kernel and a gateway that answers ``A1``, ``A2`` … unless told otherwise."""
+    """A person at a notebook: a document, a kernel and a gateway that answers ``A1``, ``A2`` …"""
 
     def __init__(self, kernel: Kernel, document: Document) -> None:
         self.kernel = kernel

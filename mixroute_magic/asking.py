@@ -15,7 +15,7 @@ from mixroute_magic.tables import counted
 from mixroute_magic.usage.estimate import estimate_tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
     from mixroute_magic.chat import Answer
     from mixroute_magic.config import MixRoute
@@ -36,11 +36,14 @@ def chat(session: Session, options: ChatOptions, body: str) -> Preview | None:
     session.asks()
     notebook = session.notebook()
     mode = options.replay or session.config.choice("replay", _REPLAYS)
-    plan = _plan(session, notebook, options, _filled(body, session), mode)
+    plan = _plan(session, notebook, options, _filled(body, session), offline=mode == "only")
+    plan = plan if mode == "off" else _with_record(plan, session, notebook)
     if session.credentials.is_in("\n".join(message.text for message in plan.request().messages)):
         raise TemplateError("The message contains your API key; nothing was sent.", "Take it out, run the cell again.")
     if options.dry_run:
         return _preview(plan)
+    if mode == "only" and plan.recorded is None:
+        raise _not_recorded(plan)
     answer = _replayed(plan.recorded, session) if plan.recorded else _asked(plan, session)
     view = session.view(plan.settings.model, plan.turn)
     try:
@@ -98,18 +101,18 @@ def left_out(above: Sequence[Turn], sent: Sequence[Turn]) -> list[str]:
     return [f"{counted(missing, 'turn')} of the offline demo not sent"] if missing else []
 
 
-def _plan(session: Session, notebook: Notebook, options: ChatOptions, prompt: str, mode: str) -> Plan:
+def _plan(session: Session, notebook: Notebook, options: ChatOptions, prompt: str, *, offline: bool) -> Plan:
     run = session.run()
     name = options.thread or notebook.thread
     last = notebook.conversation.last(run) if options.continued else None
     above = [] if options.fresh else notebook.conversation.above(run, name)
-    sent = without_demo_turns(session, [*above, *([last] if last else [])], offline=mode == "only")
+    sent = without_demo_turns(session, [*above, *([last] if last else [])], offline=offline)
     notes = [*notebook.announcement(), *left_out([*above, *([last] if last else [])], sent)]
     if above and run.cell_id is None:
         notes.append("history in order of execution")
     if options.continued and last is None:
         notes.append("nothing to go on from: asked anew")
-    plan = Plan(
+    return Plan(
         run=run,
         thread=name,
         gateway=session.gateway(),
@@ -121,26 +124,33 @@ def _plan(session: Session, notebook: Notebook, options: ChatOptions, prompt: st
         own_system=options.system is not None,
         notes=notes,
     )
-    return plan if mode == "off" else _with_record(plan, session, notebook, mode)
 
 
-def _with_record(plan: Plan, session: Session, notebook: Notebook, mode: str) -> Plan:
-    """Add the recorded turn of an unchanged request.
+def _with_record(plan: Plan, session: Session, notebook: Notebook) -> Plan:
+    """Add the recorded turn of an unchanged request, where there is one."""
+    for same in _as_asked_before(plan):
+        recorded = session.recorded(notebook, plan.run, same.request().fingerprint(plan.gateway))
+        if recorded is not None:
+            return replace(same, recorded=recorded)
+    return plan
 
-    Raises
-    ------
-    ReplayError
-        If there is none, and asking is not allowed.
-    """
+
+def _as_asked_before(plan: Plan) -> Iterator[Plan]:
+    """Yield the plan; and where a cell goes on from its own last answer, as it was before it asked just this."""
+    yield plan
+    if plan.continued is not None:
+        *before, question, _ = plan.continued.exchange
+        if question.text == plan.prompt:
+            yield replace(plan, continued=replace(plan.continued, messages=tuple(before)) if before else None)
+
+
+def _not_recorded(plan: Plan) -> ReplayError:
     request = plan.request()
-    recorded = session.recorded(notebook, plan.run, request.fingerprint(plan.gateway))
-    if recorded is None and mode == "only":
-        raise ReplayError(
-            f"No answer is recorded for this request ({counted(len(request.messages), 'message')} to {request.model} "
-            f"at {plan.gateway}); nothing was sent.",
-            "Its words, its model or what stands above have changed. Ask anew: --replay auto.",
-        )
-    return replace(plan, recorded=recorded)
+    messages = counted(len(request.messages), "message")
+    return ReplayError(
+        f"No answer is recorded for this request ({messages} to {request.model} at {plan.gateway}); nothing was sent.",
+        "Its words, its model or what stands above have changed. Ask anew: --replay auto.",
+    )
 
 
 def _replayed(recorded: Turn, session: Session) -> Answer:

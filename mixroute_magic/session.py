@@ -19,7 +19,7 @@ from mixroute_magic.conversation.notebook import (
     current_run,
     execute_request,
     notebook_path,
-    page_path,
+    server_root,
 )
 from mixroute_magic.conversation.replay import recorded_beside
 from mixroute_magic.gateway.credentials import Credentials
@@ -52,9 +52,11 @@ class Session:
         self.credentials = Credentials()
         self.limits: dict[tuple[str, str], Limit] = {}  # of models at gateways, as these have told
         self._notebooks: dict[Path | None, Notebook] = {}
+        self._root: Path | None = None  # of the server, for the paths that pages tell
         self._by_client: dict[str, Notebook] = {}
         self._asked_in: str | None = None  # the id of the last run in which something was asked
         self._others: set[str] = set()  # cells that ran before the first magic, and therefore asked nothing
+        self._journal: Journal | None = None
         self._client: Client | None = None
         self._client_made_for: dict[str, Any] = {}
         self._demo: DemoGateway | None = None
@@ -67,12 +69,14 @@ class Session:
 
         return LivePages(self.shell)
 
-    @cached_property
+    @property
     def journal(self) -> Journal | None:
         """What remembers turns beside the notebook; ``None`` where `MixRoute.journal` is off."""
         from mixroute_magic.conversation.journal import Journal
 
-        return Journal(warn=_warn) if self.config.journal else None
+        if self._journal is None and self.config.journal:
+            self._journal = Journal(warn=_warn)
+        return self._journal if self.config.journal else None
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -109,12 +113,14 @@ class Session:
         request = execute_request(self.shell)
         run = current_run(request, self.shell.execution_count)
         notebook = self._by_client.get(client_id(request))
-        if notebook is None or run.cell_id is None:
+        if run.cell_id is None:
             return
-        if run.id == self._asked_in:
+        if notebook is not None and run.id == self._asked_in:
             notebook.ended(run)
-        elif ok:
+        elif notebook is not None and ok:
             notebook.left(run)
+        elif ok:
+            self._others.add(run.cell_id)
 
     def thread_names(self) -> list[str]:
         """Return the threads of the notebook from which something is asked, for Tab."""
@@ -135,15 +141,17 @@ class Session:
         """Return the notebook by its page, which knows when it is renamed, else by what the kernel was started for."""
         # A notebook run from a notebook (nbconvert, papermill) inherits the other's path, but names no cells.
         started_as = notebook_path(self.shell, cell_id(request)) if cell_id(request) else None
-        path = (page_path(page.path, started_as) if page else None) or started_as
+        path = started_as
+        if page is not None:
+            self._root = self._root or server_root(page.path, started_as)
+            path = self._root / page.path if self._root else started_as
         client = client_id(request)
         mine = self._by_client.get(client)
         if page is not None and mine is not None and mine.path is not None and path not in {mine.path, None}:
             self._renamed(mine, path)
-        if path not in self._notebooks:
-            self._notebooks[path] = Notebook(path, self.journal)
-        self._by_client[client] = self._notebooks[path]
-        return self._notebooks[path]
+        notebook = self._by_client[client] = self._notebooks.setdefault(path, Notebook(path))
+        notebook.journal = self.journal if path is not None else None
+        return notebook
 
     def _renamed(self, notebook: Notebook, path: Path | None) -> None:
         if path is not None and path not in self._notebooks:
@@ -220,8 +228,8 @@ class Session:
         self.close_client()
         self.ledger.close()
         self.pages.close()
-        if self.journal is not None:
-            self.journal.close()
+        if self._journal is not None:
+            self._journal.close()
         if self._demo is not None:
             self._demo.stop()
             self._demo = None

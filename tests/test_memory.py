@@ -273,6 +273,46 @@ class TestRestart:
             assert "1 turn of a newer mixroute-magic left out" in ran.text
 
 
+class TestFrontEnds:
+    def test_vs_codes_cells_are_found_in_the_file_by_their_answers_and_their_source(self, desk: Desk) -> None:
+        uri = f"vscode-notebook-cell:{desk.document.path}#W%dsZmlsZQ%%3D%%3D"
+        with desk.behind():
+            for number, words in enumerate(("one", "two"), start=1):
+                assert desk.kernel.run(f"%%chat\n{words}", uri % number).status == "ok"
+            # The file has ids of its own, and the cells in another order.
+            answered = {words: _by_hand(desk, words) for words in ("one", "two")}
+            cells = [
+                nbformat.v4.new_code_cell(f"%%chat\n{words}", id=f"file-{words}", outputs=[answered[words]])
+                for words in ("two", "one")
+            ]
+            nbformat.write(nbformat.v4.new_notebook(cells=cells), desk.document.path)
+            desk.kernel.run("%%chat\ntwo again", uri % 2)
+            assert desk.sent() == ["two again"]
+            desk.restart()
+            desk.kernel.run("%%chat\none", uri % 7)  # VS Code counts anew: the source tells which cell it is
+            assert desk.sent()[:1] == ["two"]
+            assert desk.sent()[-1] == "one"
+            assert len(desk.sent()) == 3
+
+    def test_history_in_order_of_execution_grows_with_every_run(self, desk: Desk) -> None:
+        with desk.behind():
+            desk.kernel.run("%config MixRoute.history = 'execution'")
+            desk.ask("a", "one")
+            assert desk.ask("a", "two") == ["one", "A1", "two"]
+            desk.kernel.run("%config MixRoute.history = 'document'")
+
+    def test_without_a_journal_nothing_is_kept_beside_the_notebook(self, desk: Desk) -> None:
+        with desk.behind():
+            desk.kernel.run("%config MixRoute.journal = False")
+            desk.ask("a", "a very private question")
+            desk.kernel.run("%config MixRoute.journal = True")
+            kept = b"".join(path.read_bytes() for path in desk.kernel.home.glob("data/mixroute/journal*"))
+            assert b"private question" not in kept
+            desk.ask("b", "a question to keep")
+            kept = b"".join(path.read_bytes() for path in desk.kernel.home.glob("data/mixroute/journal*"))
+            assert b"question to keep" in kept
+
+
 class TestTooLong:
     SAID = "This model's maximum context length is 20 tokens. However, your messages resulted in 5000 tokens."
 
@@ -316,6 +356,17 @@ class TestReplay:
             assert desk.ask("c", "three") == ["one", "A1", "two, changed", "A4", "three"]
             assert len(gateway.bodies) == 5
 
+    def test_a_continued_cell_is_replayed_as_it_was_asked(self, desk: Desk) -> None:
+        with desk.behind() as gateway:
+            desk.ask("a", "one")
+            desk.ask("a", "more", "-c")
+            ran = desk.run("a", "%%chat -c --replay auto\nmore")
+            assert len(gateway.bodies) == 2
+            words = [message["content"] for message in ran.metadata["messages"]]
+            assert words == ["one", "A1", "more", "A2"]
+            preview = desk.run("b", "%%chat --replay only --dry-run\nnever asked")
+            assert preview.text.startswith("Nothing was sent. It would be 5 messages (1 earlier turn)")
+
     def test_only_opens_no_socket_and_says_where_nothing_is_recorded(self, desk: Desk) -> None:
         with desk.behind() as gateway:
             desk.ask("a", "one")
@@ -343,6 +394,20 @@ class TestReplay:
         home.mkdir()
         again = _execute(asked, tmp_path, address, "only", home)
         assert [_words(cell) for cell in again.cells[1:]] == ["A1", "A2"]
+
+
+def _by_hand(desk: Desk, words: str) -> Any:
+    """Return the output that the kernel's memory has of a question, as a front end would have saved it."""
+    found = [
+        ran
+        for ran in desk.kernel.heard
+        if ran["content"].get("metadata", {}).get("mixroute", {}).get("thread") == "main"
+    ]
+    outputs = [
+        message for message in found if message["content"]["metadata"]["mixroute"]["messages"][0]["content"] == words
+    ]
+    content = outputs[-1]["content"]
+    return nbformat.v4.new_output("display_data", content["data"], metadata=content["metadata"])
 
 
 def _execute(notebook: Any, folder: Path, base_url: str, replay: str, home: Path | None = None) -> Any:

@@ -68,19 +68,14 @@ def export(
         )
     if not turns:
         raise HistoryError(f"Thread {thread} has no turns to export.", "%thread --list shows the conversations.")
+    kept = [replace(turn, thread=thread, also_in=(), earlier={}) for turn in turns]
+    content = _content(suffix, kept, thread, notebook, bundle)
     try:
         path = Path(os.path.realpath(path))  # a link stays, what it leads to is written
         if os.path.lexists(path) and not _may_replace(path, replace_notebook):
             hint = "Choose another name, or move that file away."
             raise HistoryError(f"{path.name} exists and was not exported from here; nothing was written.", hint)
-        kept = [replace(turn, thread=thread, also_in=(), earlier={}) for turn in turns]
-        if suffix == ".md":
-            text = f"{handout(kept, thread=thread, notebook=notebook, bundle=bundle)}\n\n{_COMMENT}\n"
-            _write(path, text.encode("utf-8", "replace"))
-        else:
-            text = _notebook(kept, thread, notebook, bundle) if suffix == ".ipynb" else _json(kept, thread, notebook)
-            # Half a character can stand only in a string of the JSON, where its escape means the same.
-            _write(path, text.encode("utf-8", "backslashreplace"))
+        _write(path, content)
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
         raise HistoryError(*_cannot("written", path, error)) from error
 
@@ -113,6 +108,15 @@ def import_turns(path: Path) -> list[Turn]:
         raise HistoryError(f"{path.name} holds several threads: {', '.join(found)}.", hint)
     name = "main" if "main" in found else next(iter(found))
     return [replace(turn, turn=uuid.uuid4().hex, thread=name, also_in=(), earlier={}) for turn in found[name]]
+
+
+def _content(suffix: str, turns: Sequence[Turn], thread: str, notebook: str | None, bundle: Bundle) -> bytes:
+    if suffix == ".md":
+        text = f"{handout(turns, thread=thread, notebook=notebook, bundle=bundle)}\n\n{_COMMENT}\n"
+        return text.encode("utf-8", "replace")
+    text = _notebook(turns, thread, notebook, bundle) if suffix == ".ipynb" else _json(turns, thread, notebook)
+    # Half a character can stand only in a string of the JSON, where its escape means the same.
+    return text.encode("utf-8", "backslashreplace")
 
 
 def _json(turns: Sequence[Turn], thread: str, notebook: str | None) -> str:

@@ -27,12 +27,12 @@ __all__ = ["Notebook"]
 class Notebook:
     """One notebook of this kernel: its conversation, the thread in use, and what ``%model`` chose."""
 
-    def __init__(self, path: Path | None, journal: Journal | None = None) -> None:
+    def __init__(self, path: Path | None) -> None:
         self.path = path
+        self.journal: Journal | None = None
         self.conversation = Conversation()
         self.thread = "main"
         self.chosen: dict[str, Any] = {}
-        self._journal = journal if path is not None else None
         self._saved = SavedNotebook(path) if path is not None else None
         self._taken: object = None  # the page or the cells that were last taken in
         self._foreign: dict[str, str] = {}  # cells that go by other ids than the file's, with the source last run
@@ -55,8 +55,8 @@ class Notebook:
 
     def renamed(self, path: Path) -> None:
         """Go by another path from now on."""
-        if self._journal is not None:
-            self._journal.renamed(str(self.path), str(path))
+        if self.journal is not None:
+            self.journal.renamed(str(self.path), str(path))
         self.path, self._saved = path, SavedNotebook(path)
 
     def announcement(self) -> list[str]:
@@ -66,21 +66,21 @@ class Notebook:
 
     def begin(self, run: Run, place: int, turn: Turn) -> None:
         """Let the journal know that a turn is being asked, in case that the kernel is killed."""
-        if self._journal is not None and run.cell_id:
-            self._journal.begin(str(self.path), run.cell, place, turn)
+        if self.journal is not None and run.cell_id:
+            self.journal.begin(str(self.path), run.cell, place, turn)
 
     def write(self, turn: Turn) -> None:
         """Let the journal have the text so far of a turn that has begun."""
-        if self._journal is not None:
-            self._journal.write(turn)
+        if self.journal is not None:
+            self.journal.write(turn)
 
     def record(self, run: Run, place: int, turn: Turn) -> tuple[Turn, int]:
         """End a turn, as `Conversation.record` does, and let the journal remember it if it is complete."""
         kept, replaced = self.conversation.record(run, place, turn)
-        if self._journal is not None and run.cell_id:
+        if self.journal is not None and run.cell_id:
             if kept.status == COMPLETE:
-                self._journal.keep(str(self.path), run.cell, place, kept)
-            self._journal.end(kept)
+                self.journal.keep(str(self.path), run.cell, place, kept)
+            self.journal.end(kept)
         return kept, replaced
 
     def left(self, run: Run) -> None:
@@ -92,8 +92,8 @@ class Notebook:
     def ended(self, run: Run) -> None:
         """Let the journal forget what a longer run of this cell left."""
         places = self.conversation.places(run)
-        if self._journal is not None and places is not None:
-            self._journal.trim(str(self.path), run.cell, places)
+        if self.journal is not None and places is not None:
+            self.journal.trim(str(self.path), run.cell, places)
 
     def undo(self) -> list[Undone]:
         """Take back the last change; where there is none, bring back what the journal kept of cleared outputs."""
@@ -102,8 +102,8 @@ class Notebook:
             offered, self._offered = self._offered, {}
             return self.conversation.bring_back(offered.items())
         for place, turn in undone.back.items():
-            if self._journal is not None and undone.cell is not None:
-                self._journal.keep(str(self.path), undone.cell, place, turn)
+            if self.journal is not None and undone.cell is not None:
+                self.journal.keep(str(self.path), undone.cell, place, turn)
         return [undone]
 
     def shown_instead(self, gone: Turn, back: Turn) -> str:
@@ -159,13 +159,13 @@ class Notebook:
 
     def _ask_journal(self, cells: Sequence[SavedCell]) -> None:
         """Take from the journal what a killed kernel was writing, and offer what stands in no output any more."""
-        if self._journal is None:
+        if self.journal is None:
             return
-        broken = [kept for kept in self._journal.broken_off(str(self.path)) if self.conversation.broken_off(kept)]
+        broken = [kept for kept in self.journal.broken_off(str(self.path)) if self.conversation.broken_off(kept)]
         if broken:
             self._news.append(f"{counted(len(broken), 'answer')} cut off with the last kernel: run its cell with -c")
         there = {cell.id for cell in cells if not self.conversation.turn_ids(cell.id)}
-        kept = [kept for kept in self._journal.turns(str(self.path)) if kept.cell in there]
+        kept = [kept for kept in self.journal.turns(str(self.path)) if kept.cell in there]
         by_cell = groupby(kept, key=lambda kept: kept.cell)
         self._offered = {cell: {kept.place: kept.turn for kept in group} for cell, group in by_cell}
         if kept:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from IPython.core.interactiveshell import InteractiveShell
 
-__all__ = ["attended", "cell_id", "client_id", "current_run", "execute_request", "notebook_path", "page_path"]
+__all__ = ["attended", "cell_id", "client_id", "current_run", "execute_request", "notebook_path", "server_root"]
 
 _VS_CODE = "vscode-notebook-cell"
 
@@ -61,14 +61,15 @@ def notebook_path(shell: InteractiveShell, cell: str | None) -> Path | None:
     return Path(name) if isinstance(name, str) and name.endswith(".ipynb") else None
 
 
-def page_path(path: str, started_as: Path | None) -> Path | None:
-    """Return the file of a path that is relative to the root of a server, which the kernel is not told.
+def server_root(page_path: str, started_as: Path | None) -> Path | None:
+    """Return the folder that a page's paths are relative to, which the kernel is not told.
 
-    The root is above the notebook with which the kernel was started: the nearest folder that has such a file.
+    It is above the notebook with which the kernel was started: that is this page's, unless it was renamed or another
+    one is open on the same kernel; then the nearest folder that has the page's file.
     """
-    relative = PurePosixPath(path.rpartition(":")[2])  # behind the name of a drive
     if started_as is None:
         return None
+    relative = PurePosixPath(page_path)
     if started_as.parts[-len(relative.parts) :] == relative.parts:
-        return started_as
-    return next((folder / relative for folder in started_as.parents if (folder / relative).is_file()), None)
+        return started_as.parents[len(relative.parts) - 1]
+    return next((folder for folder in started_as.parents if (folder / relative).is_file()), None)

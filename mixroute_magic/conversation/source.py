@@ -18,10 +18,11 @@ __all__ = ["chat_source", "thread_source"]
 _NEVER_ASKED = "# What was asked here could not be typed into a cell; the answer is below."
 
 # What would not come through as it is: the template's braces and delimiters, prompts of Python and IPython, which
-# IPython takes off pasted code, and characters that end a line for some reader, or are half of one.
+# IPython takes off pasted code, and characters that end a line for some reader, or are half of one. A brace before
+# these goes with them: it would make three of the two that are put there.
 _NOT_TYPED = re.compile(
     r"\{\{|^[^\S\n]*>>>|\A\s*\.\.\.|\A(?:(?:\[nav\]|\[ins\])? )?In \["
-    r"|[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufdd0-\ufdd3]",
+    r"|\{?[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufdd0-\ufdd3]",
     re.MULTILINE,
 )
 _ENDS_LINE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
 ENGLISH, CHINESE = FOLDER / "quickstart.ipynb", FOLDER / "quickstart.zh-Hant.ipynb"
+MEMORY, CHINESE_MEMORY = FOLDER / "memory.ipynb", FOLDER / "memory.zh-Hant.ipynb"
 
 
 def run(path: Path) -> NotebookNode:
@@ -46,6 +47,18 @@ def test_a_quickstart_runs_without_a_key_and_remembers(path: Path, name: str) ->
     assert "glm-5 (demo)" in shown(notebook, "usage")
 
 
+@pytest.mark.parametrize(
+    ("path", "name", "other"), [(MEMORY, "Ada", "Alan"), (CHINESE_MEMORY, "小雅", "小華")], ids=["English", "Chinese"]
+)
+def test_how_memory_works_runs_without_a_key_and_shows_what_it_says(path: Path, name: str, other: str) -> None:
+    notebook = run(path)
+    assert all(turn["status"] == "complete" and turn["demo"] for turn in turn_records(notebook))
+    assert all(f"**{name}**" in shown(notebook, cell) for cell in ("asked", "continue", "main-asked", "replay"))
+    assert f"**{other}**" in shown(notebook, "other-asked")
+    assert other not in shown(notebook, "main-asked")
+    assert "in use" in shown(notebook, "list")
+
+
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.ipynb")), ids=lambda path: path.name)
 def test_a_notebook_is_kept_without_outputs(path: Path) -> None:
     notebook = nbformat.read(path, as_version=nbformat.NO_CONVERT)
@@ -55,6 +68,7 @@ def test_a_notebook_is_kept_without_outputs(path: Path) -> None:
     assert notebook.metadata.kernelspec.name == "python3"
 
 
-def test_both_languages_have_the_same_cells() -> None:
-    english, chinese = (nbformat.read(path, as_version=nbformat.NO_CONVERT).cells for path in (ENGLISH, CHINESE))
+@pytest.mark.parametrize("pair", [(ENGLISH, CHINESE), (MEMORY, CHINESE_MEMORY)], ids=["quickstart", "memory"])
+def test_both_languages_have_the_same_cells(pair: tuple[Path, Path]) -> None:
+    english, chinese = (nbformat.read(path, as_version=nbformat.NO_CONVERT).cells for path in pair)
     assert [(cell.id, cell.cell_type) for cell in english] == [(cell.id, cell.cell_type) for cell in chinese]

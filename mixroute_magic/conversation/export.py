@@ -17,7 +17,7 @@ from mixroute_magic.conversation.handout import handout, opening
 from mixroute_magic.conversation.model import Conversation
 from mixroute_magic.conversation.records import Edit, now, read
 from mixroute_magic.conversation.saved import SavedCell
-from mixroute_magic.conversation.source import chat_source, thread_source
+from mixroute_magic.conversation.source import chat_source, load_source
 from mixroute_magic.conversation.turn import VERSION, Turn
 from mixroute_magic.errors import HistoryError
 
@@ -128,8 +128,7 @@ def _notebook(turns: Sequence[Turn], thread: str, notebook: str | None, bundle: 
     """Return a notebook that shows the conversation and, run again, asks it again."""
     from nbformat import v4, writes
 
-    load = "%load_ext mixroute_magic" + (f"\n{thread_source(thread)}" if thread != "main" else "")
-    cells = [v4.new_markdown_cell(opening(turns, thread, notebook)), v4.new_code_cell(load)]
+    cells = [v4.new_markdown_cell(opening(turns, thread, notebook)), v4.new_code_cell(load_source(thread))]
     for turn in turns:
         output = v4.new_output("display_data", dict(bundle(turn)), metadata={"mixroute": _record(turn)})
         cells.append(v4.new_code_cell(chat_source(turn), outputs=[output]))

@@ -37,14 +37,14 @@ FORGET_RUNNING = 30 * DAY  # nobody came back for it
 
 DAMAGE = (11, 26)  # SQLITE_CORRUPT and SQLITE_NOTADB
 
-# In order, and only ever appended to: the file remembers (user_version) how many it has seen. Times are time.time().
+# In order, and only ever appended to: the file remembers (user_version) how many it has seen. A turn that is kept gets
+# a greater id than all that are there, so that ids say which is older whatever the clocks did.
 MIGRATIONS = (
     (
         """CREATE TABLE turns (
-            notebook TEXT NOT NULL, cell TEXT NOT NULL, place INTEGER NOT NULL, kept REAL NOT NULL,
-            request_hash TEXT, record BLOB NOT NULL, PRIMARY KEY (notebook, cell, place))""",
-        "CREATE INDEX turns_by_request ON turns (request_hash, kept)",
-        "CREATE INDEX turns_by_age ON turns (kept)",
+            id INTEGER PRIMARY KEY, notebook TEXT NOT NULL, cell TEXT NOT NULL, place INTEGER NOT NULL,
+            request_hash TEXT, record BLOB NOT NULL, UNIQUE (notebook, cell, place))""",
+        "CREATE INDEX turns_by_request ON turns (request_hash)",
         """CREATE TABLE running (
             turn TEXT PRIMARY KEY, notebook TEXT NOT NULL, cell TEXT NOT NULL, place INTEGER NOT NULL,
             host TEXT NOT NULL, pid INTEGER NOT NULL, birth TEXT, written REAL NOT NULL, record BLOB NOT NULL)""",
@@ -90,10 +90,10 @@ class Journal:
         """Keep a complete turn, which runs no more, instead of the one at this place; any other costs none."""
         if turn.status != COMPLETE:
             return
-        row = (notebook, cell, place, time.time(), turn.request_hash, _packed(turn))
+        row = (notebook, cell, place, turn.request_hash, _packed(turn))
 
         def insert(db: Connection) -> None:
-            db.execute("INSERT OR REPLACE INTO turns VALUES (?, ?, ?, ?, ?, ?)", row)
+            db.execute("INSERT OR REPLACE INTO turns VALUES (NULL, ?, ?, ?, ?, ?)", row)
             db.execute("DELETE FROM running WHERE turn = ?", (turn.turn,))
 
         self._write(insert)
@@ -110,7 +110,7 @@ class Journal:
 
     def find(self, request_hash: str) -> Turn | None:
         """Return the newest turn that answered this very request, in any notebook."""
-        query = "SELECT cell, place, record FROM turns WHERE request_hash = ? ORDER BY kept DESC, rowid DESC"
+        query = "SELECT cell, place, record FROM turns WHERE request_hash = ? ORDER BY id DESC"
         return self._run(lambda db: next((kept.turn for kept in _readable(db.execute(query, (request_hash,)))), None))
 
     def renamed(self, old: str, new: str) -> None:
@@ -300,10 +300,9 @@ def _shrink(db: Connection, limit: int) -> bool:
     page = _pragma(db, "page_size")
     if _pragma(db, "page_count") * page <= limit:
         return False
-    oldest = "DELETE FROM turns WHERE rowid = (SELECT rowid FROM turns ORDER BY kept, rowid LIMIT 1)"
     db.execute("DELETE FROM running WHERE written < ?", (time.time() - FORGET_RUNNING,))
     while (_pragma(db, "page_count") - _pragma(db, "freelist_count")) * page > SHRINK_TO * limit:
-        if db.execute(oldest).rowcount == 0:
+        if db.execute("DELETE FROM turns WHERE id = (SELECT min(id) FROM turns)").rowcount == 0:
             break
     for _ in range(_pragma(db, "freelist_count")):
         db.execute("PRAGMA incremental_vacuum")  # sqlite3 takes one step, which is one page

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from mixroute_magic.arguments import OptionError
-from mixroute_magic.options import parse_chat
+from mixroute_magic.options import ThreadOptions, parse, parse_chat
 
 if TYPE_CHECKING:
     from mixroute_magic.conversation.turn import Turn
 
-__all__ = ["chat_source", "thread_source"]
+__all__ = ["chat_source", "load_source"]
 
 _NEVER_ASKED = "# What was asked here could not be typed into a cell; the answer is below."
 
@@ -41,9 +42,12 @@ def chat_source(turn: Turn) -> str:
     return "\n".join(f"get_ipython().run_cell_magic('chat', {line!r}, {body!r})" for body in bodies)
 
 
-def thread_source(name: str) -> str:
-    """Return the line that goes on with a thread."""
-    return f"%thread {_word(name)}"
+def load_source(thread: str) -> str:
+    """Return the cell that loads the extension, and goes on with the thread if that can be said on a line."""
+    with suppress(OptionError):
+        if parse(ThreadOptions, thread).name not in {None, "main"}:
+            return f"%load_ext mixroute_magic\n%thread {thread}"
+    return "%load_ext mixroute_magic"
 
 
 def _options(turn: Turn) -> list[str]:

@@ -360,7 +360,9 @@ def test_an_export_is_one_thread_of_its_own(tmp_path: Path) -> None:
     assert code(tmp_path / "talk.ipynb")[0].source == "%load_ext mixroute_magic\n%thread draft"
 
 
-@pytest.mark.parametrize("name", ["a\n!touch x", "main\n%thread y", "a b", "--clear", "{{ x }}", "a\u2028!x", "'"])
+@pytest.mark.parametrize(
+    "name", ["a\n!touch x", "main\n%thread y", "a b", "a --clear", "--clear", "{{ x }}", "a\u2028!x", "'"]
+)
 def test_a_thread_that_no_magic_would_take_is_named_by_none(tmp_path: Path, name: str) -> None:
     path = write(tmp_path / "talk.ipynb", turn(1, "why?", "so", thread=name), thread=name)
     assert code(path)[0].source == "%load_ext mixroute_magic"

@@ -45,7 +45,7 @@ def chat_source(turn: Turn) -> str:
 def load_source(thread: str) -> str:
     """Return the cell that loads the extension, and goes on with the thread if that can be said on a line."""
     with suppress(OptionError):
-        if parse(ThreadOptions, thread).name not in {None, "main"}:
+        if thread != "main" and parse(ThreadOptions, thread).name == thread:
             return f"%load_ext mixroute_magic\n%thread {thread}"
     return "%load_ext mixroute_magic"
 

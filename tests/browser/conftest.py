@@ -39,6 +39,35 @@ READY = """() => {
 OUTPUTS = """() => window.jupyterapp.shell.currentWidget.content.widgets
   .map(cell => cell.model.outputs?.toJSON() ?? [])"""
 
+# What a person does, a verb and its argument each, without a pause between; a word alone is a command of JupyterLab's.
+DO = """async (steps) => {
+  const { commands, shell } = window.jupyterapp;
+  const { content: notebook, context, sessionContext } = shell.currentWidget;
+  const verbs = {
+    run: (id) => commands.execute(id),
+    at: (words) => { // in the first cell with these words, or in that with this number
+      const has = (cell) => ` ${cell.model.sharedModel.source} `.split(/\\W+/).includes(words);
+      const number = typeof words === "number" ? words : notebook.widgets.findIndex(has);
+      if (number < 0) throw new Error(`no cell says ${words}`);
+      notebook.deselectAll();
+      notebook.activeCellIndex = number;
+    },
+    write: (source) => notebook.activeCell.model.sharedModel.setSource(source),
+    cursor: (line) => {
+      notebook.mode = "edit";
+      notebook.activeCell.editor.setCursorPosition({ line, column: 0 });
+    },
+    undoFrom: () => notebook.model.sharedModel.clearUndoHistory(), // else it takes what was done shortly before, too
+    rename: (name) => context.rename(name),
+    restart: () => sessionContext.session.kernel.restart(),
+  };
+  for (const step of steps) {
+    const [verb, argument] = typeof step === "string" ? ["run", step] : step;
+    await verbs[verb](argument);
+  }
+  return notebook.activeCell.model.outputs?.toJSON();
+}"""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
@@ -69,6 +98,15 @@ class NotebookPage:
         """Run all cells, to the end."""
         self.start()
         self.wait()
+
+    def do(self, *steps: str | tuple[str, Any]) -> list[dict[str, Any]]:
+        """Do steps in the words of `DO`, and return the outputs of the cell that is active then."""
+        return self.page.evaluate(DO, list(steps))
+
+    def reload(self) -> None:
+        """Load the page again, as its user would, beside the running kernel."""
+        self.page.reload()
+        self.page.wait_for_function(READY)
 
     def outputs(self) -> list[list[dict[str, Any]]]:
         """Return each cell's outputs as the notebook holds them."""

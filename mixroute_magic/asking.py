@@ -104,13 +104,13 @@ def left_out(above: Sequence[Turn], sent: Sequence[Turn]) -> list[str]:
 def _plan(session: Session, notebook: Notebook, options: ChatOptions, prompt: str, *, offline: bool) -> Plan:
     run = session.run()
     name = options.thread or notebook.thread
-    last = notebook.conversation.last(run) if options.continued else None
+    own = notebook.conversation.own(run, name) if options.continued else []
     above = [] if options.fresh else notebook.conversation.above(run, name)
-    sent = without_demo_turns(session, [*above, *([last] if last else [])], offline=offline)
-    notes = [*notebook.announcement(), *left_out([*above, *([last] if last else [])], sent)]
+    sent = without_demo_turns(session, [*above, *own], offline=offline)
+    notes = [*notebook.announcement(), *left_out([*above, *own], sent)]
     if above and run.cell_id is None:
         notes.append("history in order of execution")
-    if options.continued and last is None:
+    if options.continued and not own:
         notes.append("nothing to go on from: asked anew")
     return Plan(
         run=run,
@@ -118,8 +118,8 @@ def _plan(session: Session, notebook: Notebook, options: ChatOptions, prompt: st
         gateway=session.gateway(),
         settings=settings(session.config, notebook.chosen, given(options)),
         prompt=prompt,
-        above=[turn for turn in sent if turn is not last],
-        continued=last if last in sent else None,
+        above=[turn for turn in sent if turn not in own],
+        continued=[turn for turn in sent if turn in own],
         fresh=options.fresh,
         own_system=options.system is not None,
         notes=notes,
@@ -138,10 +138,11 @@ def _with_record(plan: Plan, session: Session, notebook: Notebook) -> Plan:
 def _as_asked_before(plan: Plan) -> Iterator[Plan]:
     """Yield the plan; and where a cell goes on from its own last answer, as it was before it asked just this."""
     yield plan
-    if plan.continued is not None:
-        *before, question, _ = plan.continued.exchange
+    if plan.continued and plan.continued[-1].answered:
+        *earlier, last = plan.continued
+        *before, question, _ = last.exchange
         if question.text == plan.prompt:
-            yield replace(plan, continued=replace(plan.continued, messages=tuple(before)) if before else None)
+            yield replace(plan, continued=[*earlier, *([replace(last, messages=tuple(before))] if before else [])])
 
 
 def _not_recorded(plan: Plan) -> ReplayError:

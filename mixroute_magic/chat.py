@@ -35,8 +35,6 @@ Answer = Callable[[Request, Callable[[str, float], None]], Generator[Chunk]]
 DEMO = "demo"
 """The name of the offline demo gateway, wherever it listens."""
 
-_KEEP_EVERY = 2.0  # seconds: what a killed kernel was writing is not older than that
-
 _NOTICES = {
     "length": "cut at the token limit: raise --max-tokens",
     "content_filter": "stopped by a content filter",
@@ -65,8 +63,8 @@ class Settings:
 class Plan:
     """One turn before it is sent: all that a dry run shows.
 
-    ``above`` are the turns that stand above it, none where it is asked ``fresh``; ``continued`` is the cell's own last
-    one, where it goes on from that; ``recorded`` is what is shown again instead of asking. A system prompt belongs to
+    ``above`` are the turns that stand above it, none where it is asked ``fresh``; ``continued`` are the cell's own,
+    where it goes on from these; ``recorded`` is what is shown again instead of asking. A system prompt belongs to
     the turn only where it was given for this message (``own_system``); the notebook's goes with every request and into
     no turn. ``notes`` are for the footer, ``turn`` will be the turn's id.
     """
@@ -77,7 +75,7 @@ class Plan:
     settings: Settings
     prompt: str
     above: Sequence[Turn] = ()
-    continued: Turn | None = None
+    continued: Sequence[Turn] = ()
     fresh: bool = False
     own_system: bool = False
     recorded: Turn | None = None
@@ -108,7 +106,7 @@ class Plan:
         return (Message("system", self.settings.system),) if self.settings.system else ()
 
     def _continued(self) -> tuple[Message, ...]:
-        return self.continued.exchange if self.continued else ()
+        return tuple(message for turn in self.continued for message in turn.exchange)
 
     def _question(self) -> Message:
         return Message("user", self.prompt)
@@ -140,8 +138,7 @@ def ask(plan: Plan, *, answer: Answer, notebook: Notebook, ledger: Ledger, view:
             for chunk in chunks:
                 taken.add(chunk)
                 view.show(chunk)
-                if taken.worth_keeping():
-                    notebook.write(_answered(started, plan, taken.reply(), INTERRUPTED))
+                notebook.write(plan.turn, lambda: _answered(started, plan, taken.reply(), INTERRUPTED))
     except KeyboardInterrupt as interrupt:
         failure = interrupt
         raise ChatInterrupted(taken.reply().text) from None
@@ -170,7 +167,7 @@ def ask(plan: Plan, *, answer: Answer, notebook: Notebook, ledger: Ledger, view:
 def reply_of(turn: Turn) -> Reply:
     """Return the reply of a turn, as it was when it was asked."""
     return Reply(
-        text=turn.messages[-1].text if turn.messages[-1].role == "assistant" else "",
+        text=turn.messages[-1].text if turn.answered else "",
         model=turn.served_model or turn.model,
         reasoning=turn.reasoning,
         finish_reason=turn.finish_reason,
@@ -216,7 +213,6 @@ class _Taken:
         self._builder = builder
         self._started = time.monotonic()
         self._first: float | None = None
-        self._kept = self._started
 
     def start_clock(self) -> None:
         """Count from now: what came before is not the gateway's time."""
@@ -226,14 +222,6 @@ class _Taken:
         if self._first is None and (chunk.text or chunk.reasoning):
             self._first = time.monotonic() - self._started
         self._builder.add(chunk)
-
-    def worth_keeping(self) -> bool:
-        """Say, every few seconds, that the journal should have the text so far."""
-        now = time.monotonic()
-        if now - self._kept < _KEEP_EVERY:
-            return False
-        self._kept = now
-        return True
 
     def reply(self) -> Reply:
         return self._builder.reply(time.monotonic() - self._started, self._first)

@@ -95,7 +95,7 @@ class Session:
         """Return the notebook that the running cell belongs to, as it stands now."""
         request = execute_request(self.shell)
         page = self._page(request)
-        notebook = self._notebook_of(request, page)
+        notebook = self._notebook_of(request)
         source = (request or {}).get("content", {}).get("code", "")
         notebook.refresh(page, self.run(), source)
         others, self._others = self._others, set()
@@ -137,17 +137,17 @@ class Session:
         self.pages.open()
         return self.pages.of(request or {})
 
-    def _notebook_of(self, request: Mapping[str, Any] | None, page: Page | None) -> Notebook:
+    def _notebook_of(self, request: Mapping[str, Any] | None) -> Notebook:
         """Return the notebook by its page, which knows when it is renamed, else by what the kernel was started for."""
         # A notebook run from a notebook (nbconvert, papermill) inherits the other's path, but names no cells.
         started_as = notebook_path(self.shell, cell_id(request)) if cell_id(request) else None
-        path = started_as
-        if page is not None:
-            self._root = self._root or server_root(page.path, started_as)
-            path = self._root / page.path if self._root else started_as
+        path, told = started_as, self.pages.path_of(request or {})
+        if told is not None:
+            self._root = self._root or server_root(told, started_as)
+            path = self._root / told if self._root else started_as
         client = client_id(request)
         mine = self._by_client.get(client)
-        if page is not None and mine is not None and mine.path is not None and path not in {mine.path, None}:
+        if told is not None and mine is not None and mine.path is not None and path not in {mine.path, None}:
             self._renamed(mine, path)
         notebook = self._by_client[client] = self._notebooks.setdefault(path, Notebook(path))
         notebook.journal = self.journal if path is not None else None

@@ -126,7 +126,7 @@ def _brought_back(notebook: Notebook, done: Sequence[Undone]) -> Shown:
                 output_id = notebook.shown_instead(undone.gone[place], turn)
                 show_again(output_id, _output(turn, ("brought back",)), turn.to_metadata())
     turns = [turn for undone in done for turn in undone.back.values()]
-    outputs = [_output(turn, (), question=True) for turn in turns]
+    outputs = [_output(turn, question=True) for turn in turns]
     return Shown(f"Brought back {counted(len(turns), 'answer')}:", outputs, done[-1].record.to_metadata())
 
 
@@ -136,7 +136,7 @@ def _export(notebook: Notebook, name: str, file: str) -> Table:
     turns = notebook.conversation.thread(name)
     path = Path(file).expanduser()
     title = notebook.path.name if notebook.path else None
-    export(path, turns, thread=name, notebook=title, bundle=lambda turn: _output(turn, ()))
+    export(path, turns, thread=name, notebook=title, bundle=_output, running=notebook.path)
     return Table(caption=f"Thread {name}, {counted(len(turns), 'turn')}, written to {path}.")
 
 
@@ -150,11 +150,11 @@ def _import(session: Session, notebook: Notebook, name: str, file: str) -> Table
     turns = [replace(turn, thread=name) for turn in import_turns(path)]
     for turn in turns:
         kept, _ = notebook.record(run, notebook.conversation.begin(run), turn)
-        leave(kept.turn, _output(kept, (), question=True), kept.to_metadata())
+        leave(kept.turn, _output(kept, question=True), kept.to_metadata())
     return Table(caption=f"{counted(len(turns), 'turn')} of {path.name} stand in this cell now, in thread {name}.")
 
 
-def _output(turn: Turn, notes: Sequence[str], *, question: bool = False) -> dict[str, str]:
+def _output(turn: Turn, notes: Sequence[str] = (), *, question: bool = False) -> dict[str, str]:
     """Return the output of a turn, with its question where the cell does not show it."""
     before = turn.exchange[:-1] if question or len(turn.exchange) > len(("question", "answer")) else ()
     return bundle(reply_of(turn), turn.status, notes, before)

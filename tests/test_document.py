@@ -111,7 +111,6 @@ def asking(words: str) -> dict[str, Source]:
 
 
 KINDS = list(asking(""))
-LOOK = Source("%thread")
 DRY_RUN = "\n".join(f"%chat --dry-run --thread {thread} probe" for thread in THREADS)
 
 
@@ -123,7 +122,7 @@ class Cell:
 
 
 class Notebook(RuleBasedStateMachine):
-    """A notebook on its page; after each step, what would be asked next is what the reference says.
+    """A notebook whose kernel has its saved file alone; after each step, it would ask what the reference says.
 
     Which cell a rule means is a number, taken modulo the number of cells.
     """
@@ -145,6 +144,7 @@ class Notebook(RuleBasedStateMachine):
         self.steps = 0
         self.watched = True
         kernel.open(self.path)
+        self.begin()
 
     # What a person does to cells
 
@@ -240,7 +240,7 @@ class Notebook(RuleBasedStateMachine):
 
     @rule()
     def save(self) -> None:
-        made = [nbformat.v4.new_code_cell(cell.source.code, id=cell.id, outputs=cell.outputs) for cell in self.cells]
+        made = [nbformat.v4.new_code_cell(cell.source.code, id=cell.id, outputs=cell.outputs) for cell in self.all_cells()]
         nbformat.write(nbformat.v4.new_notebook(cells=made), self.path)
         self.unread = self.document()
 
@@ -253,6 +253,7 @@ class Notebook(RuleBasedStateMachine):
         self.kernel.set_up(self.path)
         self.reference = Reference()
         self.unread = self.saved()
+        self.begin()
 
     @rule()
     def look_away(self) -> None:
@@ -262,8 +263,9 @@ class Notebook(RuleBasedStateMachine):
     @invariant()
     def the_next_request_is_what_one_reads(self) -> None:
         self.steps += 1
+        self.tell()
         if self.watched:
-            self.check_above(f"probe-{self.steps}-{next(self.names)}")
+            self.check_above(self.below())
 
     # How it is done
 
@@ -274,6 +276,7 @@ class Notebook(RuleBasedStateMachine):
         self.answers.spoilt = {first + fate[1]: fate[0]} if fate else {}
         replies = [self.answers.reply(first + number) for number in range(len(cell.source.asks))]
         well = all(said.whole for said in replies) and not cell.source.raises
+        self.tell()
         if cell.source.asks:
             self.is_read()
         expected = self.reference.run(cell.id, cell.source.asks, replies, ends_well=well)
@@ -303,6 +306,19 @@ class Notebook(RuleBasedStateMachine):
             self.reference.file(self.unread)
             self.unread = None
 
+    def begin(self) -> None:
+        """Do what a page does when its kernel has started: nothing here."""
+
+    def tell(self) -> None:
+        """Tell the kernel of changes: a page that is no JupyterLab does not."""
+
+    def all_cells(self) -> list[Cell]:
+        return self.cells
+
+    def below(self) -> str:
+        """Return the id of a cell below all others: one that was never seen."""
+        return f"below-{next(self.names)}"
+
     def cell(self, at: int) -> Cell:
         return self.cells[at % len(self.cells)]
 
@@ -313,13 +329,58 @@ class Notebook(RuleBasedStateMachine):
         return [cell.id for cell in self.cells]
 
     def document(self) -> Document:
-        return [(cell.id, shown(cell.outputs)) for cell in self.cells]
+        return [(cell.id, shown(cell.outputs)) for cell in self.all_cells()]
 
     def saved(self) -> Document:
         """Read the file."""
         if not self.path.exists():
             return []
         return [(cell.id, shown(cell.outputs)) for cell in nbformat.read(self.path, as_version=4).cells]
+
+
+class LiveNotebook(Notebook):
+    """The same with a page that tells the kernel its cells, as JupyterLab's does after every change of their order.
+
+    Its first cell is where the extension is loaded, its last one is empty: nobody moves them.
+    """
+
+    def __init__(self, kernel: Page, gateway: ScriptedGateway, answers: Answers) -> None:
+        self.top, self.bottom = Cell("top", Source("%thread")), Cell("bottom", Source(""))
+        self.told: list[str] = []
+        self.untaken: Document | None = None  # what the page has told, and no magic has seen yet
+        super().__init__(kernel, gateway, answers)
+
+    def begin(self) -> None:
+        """Run the first magic: from then on the page tells what it shows."""
+        if not self.path.exists():
+            self.save()
+        self.is_read()
+        self.top.outputs = self.kernel.run(self.top.source.code, self.top.id).outputs
+        self.page_tells()
+
+    @rule()
+    def page_tells(self) -> None:
+        """Tell the page's cells, as it also does when it is loaded again."""
+        self.told, self.untaken = self.ids(), self.document()
+        records = [[output.get("metadata", {}).get("mixroute", {}) for output in cell.outputs] for cell in self.all_cells()]
+        turns = [[record["turn"] for record in records if record.get("kind") == "turn"] for records in records]
+        self.kernel.report(self.path.name, list(zip([cell.id for cell in self.all_cells()], turns, strict=True)))
+
+    def tell(self) -> None:
+        if self.ids() != self.told:
+            self.page_tells()
+
+    def is_read(self) -> None:
+        super().is_read()
+        if self.untaken is not None:
+            self.reference.page(self.untaken)
+            self.untaken = None
+
+    def all_cells(self) -> list[Cell]:
+        return [self.top, *self.cells, self.bottom]
+
+    def below(self) -> str:
+        return self.bottom.id
 
 
 def messages(body: dict[str, Any]) -> Messages:
@@ -360,3 +421,7 @@ def hold(machine: Callable[[], RuleBasedStateMachine]) -> None:
 
 def test_the_next_request_is_read_off_the_saved_file(kernel: Page, gateway: ScriptedGateway, answers: Answers) -> None:
     hold(lambda: Notebook(kernel, gateway, answers))
+
+
+def test_the_next_request_is_read_off_the_live_page(kernel: Page, gateway: ScriptedGateway, answers: Answers) -> None:
+    hold(lambda: LiveNotebook(kernel, gateway, answers))

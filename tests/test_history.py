@@ -397,17 +397,10 @@ class TestReplay:
 
 
 def _by_hand(desk: Desk, words: str) -> Any:
-    """Return the output that the kernel's memory has of a question, as a front end would have saved it."""
-    found = [
-        ran
-        for ran in desk.kernel.heard
-        if ran["content"].get("metadata", {}).get("mixroute", {}).get("thread") == "main"
-    ]
-    outputs = [
-        message for message in found if message["content"]["metadata"]["mixroute"]["messages"][0]["content"] == words
-    ]
-    content = outputs[-1]["content"]
-    return nbformat.v4.new_output("display_data", content["data"], metadata=content["metadata"])
+    """Return the output that a question has left, as a front end would have saved it."""
+    contents = [message["content"] for message in desk.kernel.heard if message["msg_type"] == "update_display_data"]
+    asked = [content for content in contents if content["metadata"]["mixroute"]["messages"][0]["content"] == words]
+    return nbformat.v4.new_output("display_data", asked[-1]["data"], metadata=asked[-1]["metadata"])
 
 
 def _execute(notebook: Any, folder: Path, base_url: str, replay: str, home: Path | None = None) -> Any:

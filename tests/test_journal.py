@@ -196,7 +196,7 @@ def test_what_a_killed_kernel_was_writing_is_told_once_with_its_text_of_two_seco
 journal.keep(here, "c1", 2, turn("t0", "before"))
 journal.begin(here, "c1", 2, turn("t1", "", "interrupted"))
 for word in sys.stdin:
-    journal.write(turn("t1", word, "interrupted"))
+    journal.write("t1", lambda: turn("t1", word, "interrupted"))
     print("written", flush=True)
 """
     started = time.monotonic()
@@ -258,7 +258,7 @@ def test_an_ended_or_kept_turn_runs_no_more(journal: Journal, path: Path) -> Non
     for name in ("t1", "t2", "t3"):
         journal.begin(HERE, name, 0, turn(name, "", INTERRUPTED))
     journal.end(turn("t1", "", FAILED))
-    journal.write(turn("t1", "too late"))
+    journal.write("t1", lambda: turn("t1", "too late"))
     journal.keep(HERE, "t2", 0, turn("t2"))
     assert query(path, "SELECT turn FROM running") == [("t3",)]
 
@@ -267,7 +267,7 @@ def test_nothing_is_imported_and_nothing_opened_before_the_first_use(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)  # coverage itself imports sqlite3
-    work = "journal.write(turn('t1', '')); journal.close()\n"
+    work = "journal.write('t1', lambda: turn('t1', '')); journal.close()\n"
     work += "print([name for name in ('sqlite3', 'jupyter_core') if name in sys.modules])"
     out, _ = kernel(work).communicate()
     assert out == "[]\n"
@@ -465,7 +465,7 @@ def test_a_directory_that_cannot_be_made_warns_once_and_nothing_raises(keeper: K
     data_dir.write_text("a file, not a directory")
     journal = keeper.journal
     journal.begin(HERE, "c1", 0, turn("t1", "", INTERRUPTED))
-    journal.write(turn("t1"))
+    journal.write("t1", lambda: turn("t1"))
     journal.keep(HERE, "c1", 0, turn("t1"))
     journal.end(turn("t1"))
     journal.trim(HERE, "c1", 0)

@@ -38,7 +38,7 @@ def export(
     thread: str,
     notebook: str | None,
     bundle: Bundle,
-    replace_notebook: Path | None = None,
+    running: Path | None = None,
 ) -> None:
     """Write the complete turns of a thread to a file, whose name's end says in which form.
 
@@ -52,7 +52,7 @@ def export(
         The names of the thread, and of the notebook if it is known.
     bundle
         What the output of a turn shows.
-    replace_notebook
+    running
         The notebook at work, which is never replaced, even where it was once exported itself.
 
     Raises
@@ -72,7 +72,7 @@ def export(
     content = _content(suffix, kept, thread, notebook, bundle)
     try:
         path = Path(os.path.realpath(path))  # a link stays, what it leads to is written
-        if os.path.lexists(path) and not _may_replace(path, replace_notebook):
+        if os.path.lexists(path) and not _may_replace(path, running):
             hint = "Choose another name, or move that file away."
             raise HistoryError(f"{path.name} exists and was not exported from here; nothing was written.", hint)
         _write(path, content)

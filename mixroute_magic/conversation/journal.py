@@ -10,13 +10,13 @@ import json
 import math
 import os
 import platform
-import subprocess
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from mixroute_magic.conversation.processes import DAY, birth, is_gone
 from mixroute_magic.conversation.turn import COMPLETE, Turn
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ T = TypeVar("T")
 PATIENCE, PATIENCE_AFTER_WARNING = 1.0, 0.1
 WRITE_EVERY = 2.0  # seconds, for the text of a running turn
 SHRINK_TO = 0.8  # of the limit, so that not every turn that follows has to shrink the file again
-DAY = 86_400.0
 FORGET_RUNNING = 30 * DAY  # nobody came back for it
 
 DAMAGE = (11, 26)  # SQLITE_CORRUPT and SQLITE_NOTADB
@@ -128,18 +127,18 @@ class Journal:
 
     def begin(self, notebook: str, cell: str, place: int, turn: Turn) -> None:
         """Write down that this process starts a turn; it is given as it would stand if nothing more came of it."""
-        process = (platform.node(), os.getpid(), _birth(os.getpid()))
+        process = (platform.node(), os.getpid(), birth(os.getpid()))
         row = (turn.turn, notebook, cell, place, *process, time.time(), _packed(turn))
         self._write(lambda db: db.execute("INSERT OR REPLACE INTO running VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row))
         self._due[turn.turn] = time.monotonic() + WRITE_EVERY
 
-    def write(self, turn: Turn) -> None:
+    def write(self, turn: str, so_far: Callable[[], Turn]) -> None:
         """Write down a begun turn with its text so far, every two seconds; in between, return at once."""
-        if time.monotonic() < self._due.get(turn.turn, math.inf):
+        if time.monotonic() < self._due.get(turn, math.inf):
             return
-        row = (time.time(), _packed(turn), turn.turn)
+        row = (time.time(), _packed(so_far()), turn)
         self._write(lambda db: db.execute("UPDATE running SET written = ?, record = ? WHERE turn = ?", row))
-        self._due[turn.turn] = time.monotonic() + WRITE_EVERY
+        self._due[turn] = time.monotonic() + WRITE_EVERY
 
     def end(self, turn: Turn) -> None:
         """Take a turn out of the running ones."""
@@ -152,7 +151,7 @@ class Journal:
 
         def take(db: Connection) -> list[Kept]:
             rows = db.execute(f"{query} ORDER BY written", (notebook,)).fetchall()
-            gone = [row for row in rows if _is_gone(*row[4:])]
+            gone = [row for row in rows if is_gone(*row[4:])]
             db.executemany("DELETE FROM running WHERE turn = ?", [row[3:4] for row in gone])
             return list(_readable(row[:3] for row in gone))
 
@@ -311,29 +310,3 @@ def _shrink(db: Connection, limit: int) -> bool:
 
 def _pragma(db: Connection, name: str) -> int:
     return int(db.execute(f"PRAGMA {name}").fetchall()[0][0])
-
-
-def _is_gone(host: str, pid: int, birth: str | None, written: float) -> bool:
-    """Whether the process that wrote a row is no more; what cannot be seen from here is given a day."""
-    if host == platform.node() and birth is not None:
-        return _birth(pid) != birth
-    return written < time.time() - DAY
-
-
-def _birth(pid: int) -> str | None:
-    """Return what tells a process from a later one of the same number; ``None`` if none lives or none can be seen."""
-    with suppress(OSError):
-        if not Path("/proc/self/stat").exists():
-            return _birth_by_ps(pid)
-        state, *fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return None if state in "ZX" else f"{boot} {fields[18]}"  # proc(5): its 22nd field, in ticks since the boot
-    return None
-
-
-def _birth_by_ps(pid: int) -> str | None:
-    command = ("/bin/ps", "-o", "stat=,lstart=", "-p", str(pid))
-    environment = {"LC_ALL": "C", "TZ": "UTC"}
-    shown = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603, a number
-    state, _, started = shown.stdout.strip().partition(" ")
-    return started.strip() if state and not state.startswith("Z") else None

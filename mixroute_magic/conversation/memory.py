@@ -13,7 +13,7 @@ from mixroute_magic.conversation.turn import COMPLETE, VERSION, Turn
 from mixroute_magic.tables import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from mixroute_magic.conversation.journal import Journal
@@ -46,8 +46,10 @@ class Notebook:
             return
         if self._taken is None:
             self._restore(self._saved.cells())
-        if run.cell_id and ":" in run.cell_id:  # no id of a file has a colon: VS Code names cells by URIs
+        # No id of a file has a colon: VS Code names cells by URIs.
+        if run.cell_id and ":" in run.cell_id and self._foreign.get(run.cell_id) != source:
             self._foreign[run.cell_id] = source
+            self._taken = ()  # the file is taken in once more, to find this cell there
         if page is None:
             self._take_file(self._saved.cells())
         elif page is not self._taken:
@@ -69,10 +71,10 @@ class Notebook:
         if self.journal is not None and run.cell_id:
             self.journal.begin(str(self.path), run.cell, place, turn)
 
-    def write(self, turn: Turn) -> None:
-        """Let the journal have the text so far of a turn that has begun."""
+    def write(self, turn: str, so_far: Callable[[], Turn]) -> None:
+        """Let the journal have the text so far of a turn that has begun; it asks for it every few seconds."""
         if self.journal is not None:
-            self.journal.write(turn)
+            self.journal.write(turn, so_far)
 
     def record(self, run: Run, place: int, turn: Turn) -> tuple[Turn, int]:
         """End a turn, as `Conversation.record` does, and let the journal remember it if it is complete."""
@@ -118,7 +120,7 @@ class Notebook:
         self.conversation.take(page.cells, found, whole=True)
 
     def _take_file(self, cells: tuple[SavedCell, ...]) -> None:
-        if cells is self._taken and not self._foreign:
+        if cells is self._taken:
             return
         self._taken = cells
         asked = {cell: (self.conversation.turn_ids(cell), source) for cell, source in self._foreign.items()}

@@ -10,6 +10,8 @@ from __future__ import annotations
 import uuid
 from collections import deque
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
 from mixroute_magic.conversation.edits import Edits
@@ -72,16 +74,21 @@ class Undone:
     edit: Edit | None = None
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True)
 class _Cell:
     """The turns of one cell by their place in its newest run, and those that stood there before this run."""
 
     run_id: str = ""
     number: int | None = None
-    turns: dict[int, Turn] = field(default_factory=dict)
+    turns: Mapping[int, Turn] = field(default_factory=dict)
     before: Mapping[int, Turn] = field(default_factory=dict)
     next_place: int = 0
     replaced: bool = False
+
+    @cached_property
+    def standing(self) -> tuple[Turn, ...]:
+        """What it contributes to its threads; worked out once, since every cell below asks for it."""
+        return tuple(complete(self.turns).values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,30 +129,31 @@ class Conversation:
         int
             How many complete turns came in.
         """
-        self._order = {cell.id: place for place, cell in enumerate(document)}
+        shown = {cell.id: cell.turns for cell in document}
+        self._order = {cell: place for place, cell in enumerate(shown)}
         self._listed |= self._order.keys() | (self._cells.keys() if whole else set())
         unseen = {name: turn for name, turn in (found or {}).items() if name not in self._known}
         self._known |= unseen
-        return sum(self._take_cell(cell, unseen, document) for cell in document if cell.turns)
+        return sum(self._take_cell(cell, unseen, shown) for cell in document if cell.turns)
 
-    def _take_cell(self, cell: Shown, unseen: Mapping[str, Turn], document: Sequence[Shown]) -> int:
+    def _take_cell(self, cell: Shown, unseen: Mapping[str, Turn], shown: Mapping[str, Sequence[str]]) -> int:
         """Take a cell's turns over if it is new, or if another kernel has asked in it since."""
         turns = [self._known[turn] for turn in dict.fromkeys(cell.turns) if turn in self._known]
         mine = self._cells.get(cell.id)
         if not turns or (mine is not None and not _newer(turns, mine, unseen)):
             return 0
-        if mine is None:
-            self._leave_former_owner(turns, document)
-        self._cells[cell.id] = _Cell(turns=dict(enumerate(turns)), next_place=len(turns))
-        return len(complete(self._cells[cell.id].turns))
-
-    def _leave_former_owner(self, turns: Sequence[Turn], document: Sequence[Shown]) -> None:
-        """Take turns from a cell whose output is seen elsewhere and no longer there: split, or copied and deleted."""
-        shown = {cell.id: cell.turns for cell in document}
         moved = {turn.turn for turn in turns}
+        if mine is None and not moved <= unseen.keys():  # whoever holds what was never seen before shows it, too
+            self._leave_former_owner(moved, shown)
+        self._cells[cell.id] = _Cell(turns=dict(enumerate(turns)), next_place=len(turns))
+        return len(self._cells[cell.id].standing)
+
+    def _leave_former_owner(self, moved: set[str], shown: Mapping[str, Sequence[str]]) -> None:
+        """Take turns from a cell whose output is seen elsewhere and no longer there: split, or copied and deleted."""
         for owner, cell in self._cells.items():
             if moved.isdisjoint(shown.get(owner, moved)):
-                cell.turns = {place: turn for place, turn in cell.turns.items() if turn.turn not in moved}
+                left = {place: turn for place, turn in cell.turns.items() if turn.turn not in moved}
+                self._cells[owner] = replace(cell, turns=left)
 
     def knows(self, turn: str) -> bool:
         """Say whether a turn was ever part of it."""
@@ -169,51 +177,57 @@ class Conversation:
     def number(self, cell: str, number: int | None) -> None:
         """Note the number of a cell's last run, as the file has it."""
         if cell in self._cells and self._cells[cell].number is None:
-            self._cells[cell].number = number
+            self._cells[cell] = replace(self._cells[cell], number=number)
 
     # What stands above
 
     def above(self, run: Run, thread: str) -> list[Turn]:
         """Return the complete turns that stand above: of the cells above, and of this run of this cell so far."""
-        return [turn for _, turn in self._above(run) if self._edits.stands_in(turn, thread)]
+        return [turn for cell in self._above(run) for turn in cell.standing if self._edits.stands_in(turn, thread)]
 
     def lines(self, run: Run, thread: str) -> list[Line]:
         """Return the turns that stand above, each with what there is to know of it."""
-        found = [(cell, turn) for cell, turn in self._above(run) if self._edits.stands_in(turn, thread)]
+        standing = ((cell.number, turn) for cell in self._above(run) for turn in cell.standing)
+        found = [(number, turn) for number, turn in standing if self._edits.stands_in(turn, thread)]
         everything = contexts(turn for _, turn in found)
         real = contexts(turn for _, turn in found if not turn.demo)
         lines, above_real = [], next(real)
-        for (cell, turn), above in zip(found, everything, strict=False):
+        for (number, turn), above in zip(found, everything, strict=False):
             stale = turn.context not in {None, above if turn.demo else above_real}
-            lines.append(Line(turn, self._cells[cell].number, stale))
+            lines.append(Line(turn, number, stale))
             above_real = above_real if turn.demo else next(real)
         return lines
 
     def thread(self, name: str) -> list[Turn]:
         """Return all complete turns of a thread, in the document's order."""
-        return [turn for _, turn in self._standing(self._document()) if self._edits.stands_in(turn, name)]
+        return [turn for turn in self._standing() if self._edits.stands_in(turn, name)]
 
     def threads(self) -> dict[str, int]:
         """Return the threads by name, each with the number of its complete turns."""
-        turns = [turn for _, turn in self._standing(self._document())]
+        turns = self._standing()
         names = dict.fromkeys([turn.thread for turn in turns] + [name for turn in turns for name in turn.also_in])
         return {name: sum(self._edits.stands_in(turn, name) for turn in turns) for name in [*names, *self._edits.forks]}
 
-    def last(self, run: Run) -> Turn | None:
-        """Return what stood before this run where its next turn will stand, a partial answer included."""
+    def own(self, run: Run, thread: str) -> list[Turn]:
+        """Return the turns from which a run's first question can go on: its cell's, a last partial one included."""
         cell = self._cells.get(run.cell)
-        if cell is None:
-            return None
-        before, place = (cell.before, cell.next_place) if cell.run_id == run.id else (cell.turns, 0)
-        last = before.get(place)
-        answered = last is not None and last.messages[-1:] and last.messages[-1].role == "assistant"
-        return last if answered else complete(before).get(place)
+        if cell is None or cell.run_id == run.id:
+            return []
+        turns = complete(cell.turns)
+        if cell.turns:
+            place, last = list(cell.turns.items())[-1]
+            if last.answered:
+                turns = {kept: turn for kept, turn in turns.items() if kept < place} | {place: last}
+        return [turn for turn in turns.values() if self._edits.stands_in(turn, thread)]
 
     def recorded(self, run: Run, request_hash: str) -> Turn | None:
-        """Return a complete turn that was asked exactly so: the cell's own, else the newest of the notebook."""
-        last = self.last(run)
-        mine = [last] if last is not None else []
-        same = [turn for turn in (*mine, *reversed(self._known.values())) if turn.request_hash == request_hash]
+        """Return a complete turn that was asked just so: the cell's own at this place, else the notebook's newest."""
+        cell = self._cells.get(run.cell, _Cell())
+        before, place = (cell.before, cell.next_place) if cell.run_id == run.id else (cell.turns, 0)
+        mine = complete(before).get(place)
+        same = [turn for turn in reversed(self._known.values()) if turn.request_hash == request_hash]
+        if mine is not None and mine.request_hash == request_hash:
+            return mine
         return next((turn for turn in same if turn.status == COMPLETE), None)
 
     # Asking
@@ -224,10 +238,9 @@ class Conversation:
             self._listed.discard(run.cell)  # it runs, so it is not deleted: an undo brought it back
         cell = self._cells.get(run.cell)
         if cell is None or cell.run_id != run.id:
-            cell = self._cells[run.cell] = _Cell(run.id, run.number, before=cell.turns if cell else {})
-        place = cell.next_place
-        cell.next_place += 1
-        return place
+            cell = _Cell(run.id, run.number, before=cell.turns if cell else {})
+        self._cells[run.cell] = replace(cell, next_place=cell.next_place + 1)
+        return cell.next_place
 
     def record(self, run: Run, place: int, turn: Turn) -> tuple[Turn, int]:
         """End a turn; return it as it is kept, and how many complete turns it replaced.
@@ -239,18 +252,18 @@ class Conversation:
         if turn.status != COMPLETE:
             turn = replace(turn, earlier={later: left for later, left in before.items() if later >= place})
         turn = replace(turn, also_in=self._edits.inherited(before.get(place), turn.thread))
-        cell.turns[place] = turn
         self._known[turn.turn] = turn
         replaced = 0
         if turn.status == COMPLETE and not cell.replaced and before and not _same(turn, before.get(place)):
-            cell.replaced, replaced = True, len(before)
+            replaced = len(before)
             self._changes.append(_CellChange(run.cell, cell.before))
+        self._cells[run.cell] = replace(cell, turns={**cell.turns, place: turn}, replaced=cell.replaced or replaced > 0)
         return turn, replaced
 
     def left(self, run: Run) -> None:
         """Take the turns of a cell out that ran to its end and asked nothing: they no longer stand there."""
         cell = self._cells.get(run.cell)
-        if cell is not None and complete(cell.turns):
+        if cell is not None and cell.standing:
             self._changes.append(_CellChange(run.cell, cell.turns))
         self._cells[run.cell] = _Cell(run.id, run.number)
 
@@ -287,10 +300,10 @@ class Conversation:
         """Put an answer that a killed kernel was writing into its cell, if that is there; it erases nothing."""
         if kept.cell not in self._order:
             return False
-        cell = self._cells.setdefault(kept.cell, _Cell())
+        cell = self._cells.get(kept.cell, _Cell())
         left = {place: turn for place, turn in complete(cell.turns).items() if place >= kept.place}
         so_far = {place: turn for place, turn in cell.turns.items() if place < kept.place}
-        cell.turns = so_far | {kept.place: replace(kept.turn, earlier=left)}
+        self._cells[kept.cell] = replace(cell, turns={**so_far, kept.place: replace(kept.turn, earlier=left)})
         return True
 
     def restore_edits(self, edits: Iterable[Edit]) -> None:
@@ -300,7 +313,7 @@ class Conversation:
         for edit in (edit for edit in made if edit.action == RESTORE):
             for key, cell in self._cells.items():
                 if edit.turns and set(edit.turns) == self.turn_ids(key):
-                    cell.turns = dict(edit.restored)
+                    self._cells[key] = replace(cell, turns=edit.restored)
 
     def _put_back(self, key: str, turns: Mapping[int, Turn]) -> Undone:
         gone = self._cells[key].turns if key in self._cells else {}
@@ -318,30 +331,28 @@ class Conversation:
 
     # Order
 
-    def _above(self, run: Run) -> list[tuple[str, Turn]]:
-        standing = self._standing(self._cells_above(run.cell))
+    def _above(self, run: Run) -> list[_Cell]:
+        """Return the cells above, and this one as far as this run of it has come."""
+        above = [self._cells[cell] for cell in self._cells_above(run.cell)]
         here = self._cells.get(run.cell)
         if here is not None and here.run_id == run.id:
-            so_far = {place: turn for place, turn in here.turns.items() if place < here.next_place}
-            kept = complete(so_far).items()
-            standing += [(run.cell, turn) for place, turn in kept if place < here.next_place]
-        return standing
+            kept = complete({place: turn for place, turn in here.turns.items() if place < here.next_place})
+            above.append(replace(here, turns={place: turn for place, turn in kept.items() if place < here.next_place}))
+        return above
 
-    def _standing(self, cells: Iterable[str]) -> list[tuple[str, Turn]]:
-        return [(cell, turn) for cell in cells for turn in complete(self._cells[cell].turns).values()]
+    def _standing(self) -> list[Turn]:
+        return [turn for cell in self._document() for turn in self._cells[cell].standing]
 
     def _document(self) -> list[str]:
         """Return the cells that are there, in order: those shown as shown, then those never shown as first run."""
-        shown = sorted((cell for cell in self._cells if cell in self._order), key=self._order.__getitem__)
+        shown = [cell for cell in self._order if cell in self._cells]
         return shown + [cell for cell in self._cells if cell not in self._listed]
 
     def _cells_above(self, cell: str) -> list[str]:
+        if cell in self._order:
+            return [other for other in islice(self._order, self._order[cell]) if other in self._cells]
         cells = self._document()
-        if cell in cells:
-            return cells[: cells.index(cell)]
-        if cell not in self._order:
-            return cells
-        return [other for other in cells if self._order.get(other, len(self._order)) < self._order[cell]]
+        return cells[: cells.index(cell)] if cell in cells else cells
 
 
 def _newer(turns: Sequence[Turn], mine: _Cell, unseen: Mapping[str, Turn]) -> bool:

@@ -27,7 +27,7 @@ def replay(turn: Turn, *, paced: bool) -> Generator[Chunk]:
 
     ``paced`` spreads it over at most four seconds; otherwise it comes at once.
     """
-    answer = turn.messages[-1].text if turn.messages[-1].role == "assistant" else ""
+    answer = turn.messages[-1].text if turn.answered else ""
     pieces = _PIECE.findall(answer)
     pause = min(_LONGEST, len(answer) / _CHARACTERS_A_SECOND) / max(1, len(pieces)) if paced else 0.0
     yield Chunk(reasoning=turn.reasoning, model=turn.served_model, request_id=turn.request_id, demo=turn.demo)

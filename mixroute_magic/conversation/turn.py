@@ -19,6 +19,7 @@ VERSION = 1
 """Of the records that this package writes."""
 
 _TEXTS = ("served_model", "finish_reason", "request_hash", "request_id", "created", "context")
+_LONGEST = 1e9  # seconds
 _ROLES = ("system", "user", "assistant")
 
 
@@ -57,6 +58,11 @@ class Turn:
         """What later requests carry of it: its messages without a system prompt that was for this turn alone."""
         return tuple(message for message in self.messages if message.role != "system")
 
+    @property
+    def answered(self) -> bool:
+        """Whether any words of an answer came."""
+        return self.messages[-1].role == "assistant"
+
     def to_metadata(self) -> dict[str, Any]:
         """Return the record that goes into the output's metadata, under the key ``mixroute``."""
         record = {name: getattr(self, name) for name in self.__slots__}
@@ -77,7 +83,7 @@ class Turn:
             return None
         needed = {name: _text(record.get(name)) for name in ("turn", "thread", "status", "model")}
         messages = _read_messages(record.get("messages"))
-        if messages is None or not all(needed.values()):
+        if not messages or not all(needed.values()):
             return None
         known: dict[str, Any] = {
             **needed,
@@ -144,4 +150,6 @@ def _text(value: Any) -> str | None:
 
 
 def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    return float(value) if abs(value) < _LONGEST else None  # NaN compares false

@@ -103,6 +103,15 @@ class NotebookPage:
         """Do steps in the words of `DO`, and return the outputs of the cell that is active then."""
         return self.page.evaluate(DO, list(steps))
 
+    def restart_and_run_all(self) -> None:
+        """Restart the kernel and run all cells to the end, by the command that asks whether one is sure."""
+        self.page.evaluate(
+            "() => { window.ran = false;"
+            "window.jupyterapp.commands.execute('notebook:restart-run-all').finally(() => { window.ran = true; }); }"
+        )
+        self.page.locator(".jp-Dialog .jp-mod-accept").click()
+        self.wait()
+
     def reload(self) -> None:
         """Load the page again, as its user would, beside the running kernel."""
         self.page.reload()

@@ -213,16 +213,20 @@ def test_a_run_all_with_the_gateway_cut_costs_no_earlier_answer(lab: Lab) -> Non
 
 def test_the_quickstart_runs_again_with_the_network_refused(lab: Lab) -> None:
     quickstart = nbformat.read(QUICKSTART, as_version=4)
-    quickstart.cells.insert(0, nbformat.v4.new_code_cell("", id="offline"))
+    quickstart.cells = [cell for cell in quickstart.cells if cell.id != "model"]
+    ends = [nbformat.v4.new_code_cell("", id=name) for name in ("first", "last")]
+    quickstart.cells = [ends[0], *quickstart.cells, ends[1]]
     opened = lab.open(quickstart, "replayed.ipynb")
     opened.run_all()
     before = turns(opened)
     assert len(before) == 5
-    opened.do({"at": 0}, write(OFFLINE), {"at": -1}, "notebook:insert-cell-below", write(ATTEMPTS), "docmanager:save")
+    last = len(quickstart.cells) - 1
+    opened.do(("at", 0), ("write", OFFLINE), ("at", last), ("write", ATTEMPTS), "docmanager:save")
     opened.restart_and_run_all()
 
-    assert not [output for cell in opened.outputs() for output in cell if output["output_type"] == "error"]
-    assert opened.outputs()[-1][0]["text"].splitlines() == ["0", "1 the network is refused"]
+    outputs = opened.outputs()
+    assert not [output for cell in outputs for output in cell if output["output_type"] == "error"]
+    assert outputs[last][0]["text"].splitlines() == ["0", "1 the network is refused"]
     after = turns(opened)
     assert [turn["messages"] for turn in after] == [turn["messages"] for turn in before]
     assert all(turn["replayed"] and turn["usage"]["input_tokens"] == 0 for turn in after)

@@ -31,9 +31,10 @@ def model(session: Session, options: ModelOptions, system: str | None = None) ->
     told = given(options) | ({"model": options.name} if options.name else {})
     if system is not None:
         told["system"] = system.strip()
-    notebook.chosen = merged({} if options.reset else notebook.chosen, told)
-    changed = options.reset or bool(told)
-    record = Setting(created=now(), chosen=notebook.chosen).to_metadata() if changed else None
+    record = None
+    if options.reset or told:
+        notebook.choose(merged({} if options.reset else notebook.chosen, told))
+        record = Setting(created=now(), chosen=notebook.chosen).to_metadata()
     return _settings_table(settings(session.config, notebook.chosen), notebook.announcement(), record)
 
 

@@ -45,7 +45,7 @@ def thread(session: Session, options: ThreadOptions) -> Table | Shown:
 def _switch(session: Session, notebook: Notebook, name: str) -> Table:
     """Go on with a thread; the record stays only where that changes something."""
     changed = name != notebook.thread
-    notebook.thread = name
+    notebook.use(name)
     lines = notebook.conversation.lines(session.run(), name)
     above = [line.turn for line in lines]
     sent = without_demo_turns(session, above)
@@ -67,14 +67,18 @@ def _list(notebook: Notebook) -> Table:
 
 
 def _fork(session: Session, notebook: Notebook, name: str, new: str) -> Table:
-    turns = notebook.conversation.threads().get(new, 0)
-    if turns or new == name:
+    """Begin a thread with what stands above; a cell that has begun it before begins it anew, from the same parent."""
+    conversation, run = notebook.conversation, session.run()
+    former = conversation.forked_in(run, new)
+    turns = conversation.threads().get(new, 0)
+    if former is None and (turns or new == name):
         raise HistoryError(f"There is a thread {new} already, with {counted(turns, 'turn')}.", "Choose another name.")
-    edit = notebook.conversation.fork(session.run(), name, new)
-    notebook.thread = new
+    edit = conversation.fork(run, former.parent if former and name == new else name, new)
+    notebook.use(new)
+    taken_along = counted(len(edit.turns), "turn")
     return Table(
-        caption=f"Thread {new} goes on from {name}, with the {counted(len(edit.turns), 'turn')} above this cell.",
-        notes=[f"%thread {name} leads back."],
+        caption=f"Thread {new} goes on from {edit.parent}, with the {taken_along} above this cell.",
+        notes=[f"%thread {edit.parent} leads back."],
         record=edit.to_metadata(),
     )
 
@@ -113,7 +117,7 @@ def _undo(notebook: Notebook) -> Table | Shown:
         what = "the fork" if last.edit.action == FORK else "what was taken out"
         turns = counted(len(last.edit.turns), "turn")
         if last.edit.action == FORK and notebook.thread == last.edit.thread:
-            notebook.thread = "main"
+            notebook.use(last.edit.parent or "main")
         return Table(caption=f"Undone: {what} of thread {last.edit.thread}, {turns}.", record=last.record.to_metadata())
     return _brought_back(notebook, done)
 

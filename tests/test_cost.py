@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
-from benchmarks import load_cpu, stream_cpu
+import pytest
+from benchmarks import load_cpu, memory_cpu, stream_cpu
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 HEAVY = {"requests", "anywidget", "sqlalchemy", "jinja2", "pydantic", "nbformat"}
 LOADED = """
@@ -32,3 +37,22 @@ def test_loading_takes_at_most_a_fifth_of_importing_requests() -> None:
 
 def test_the_client_takes_at_most_four_times_the_cpu_of_a_raw_reader() -> None:
     assert stream_cpu.ratio(rounds=3) <= 4
+
+
+@pytest.fixture(scope="module")
+def notebooks(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    return memory_cpu.write_notebooks(tmp_path_factory.mktemp("notebooks"))
+
+
+def test_restoring_a_thousand_turns_takes_at_most_five_times_the_cpu_of_parsing_their_file(
+    notebooks: tuple[Path, Path],
+) -> None:
+    whole, _ = notebooks
+    assert memory_cpu.ratio("restore", whole, whole, rounds=3) <= 5
+
+
+@pytest.mark.parametrize("cell", memory_cpu.CELLS)
+def test_an_unchanged_notebook_adds_less_to_a_cell_than_parsing_a_hundredth_of_it(
+    notebooks: tuple[Path, Path], cell: str
+) -> None:
+    assert memory_cpu.ratio(cell, *notebooks, rounds=3) < 1

@@ -137,7 +137,7 @@ class Notebook(RuleBasedStateMachine):
         self.path = kernel.home / f"{uuid.uuid4().hex}.ipynb"
         self.reference = Reference()
         self.names, self.words = (f"cell-{number}" for number in count()), (f"question {n}" for n in count())
-        self.cells = [Cell(next(self.names), Source("")) for _ in range(2)]
+        self.cells = [Cell(next(self.names), asking(next(self.words))["one"]) for _ in range(3)]
         self.clipboard: tuple[Cell, bool] | None = None
         self.deleted: list[tuple[int, Cell]] = []
         self.unread: Document | None = None  # a file that no magic has seen yet
@@ -154,11 +154,6 @@ class Notebook(RuleBasedStateMachine):
         cell = Cell(next(self.names), asking(next(self.words))[kind])
         self.cells.insert(at % (len(self.cells) + 1), cell)
         self.run(cell, fate)
-
-    @precondition(lambda self: len(self.cells) < MOST_CELLS)
-    @rule(at=numbers, kind=kinds)
-    def insert(self, at: int, kind: str) -> None:
-        self.cells.insert(at % (len(self.cells) + 1), Cell(next(self.names), asking(next(self.words))[kind]))
 
     @precondition(lambda self: self.cells)
     @rule(at=numbers, kind=kinds, fate=fates)
@@ -206,15 +201,10 @@ class Notebook(RuleBasedStateMachine):
             self.cells.insert(at % (len(self.cells) + 1), cell)
 
     @precondition(lambda self: self.cells)
-    @rule(at=numbers)
-    def cut(self, at: int) -> None:
-        self.clipboard = (self.take_out(at), True)
-
-    @precondition(lambda self: self.cells)
-    @rule(at=numbers)
-    def copy(self, at: int) -> None:
-        cell = self.cell(at)
-        self.clipboard = (Cell(cell.id, cell.source, list(cell.outputs)), False)
+    @rule(at=numbers, cut=st.booleans())
+    def copy(self, at: int, *, cut: bool) -> None:
+        cell = self.take_out(at) if cut else self.cell(at)
+        self.clipboard = (Cell(cell.id, cell.source, list(cell.outputs)), cut)
 
     @precondition(lambda self: self.clipboard and len(self.cells) < MOST_CELLS)
     @rule(at=numbers)

@@ -224,7 +224,39 @@ class TestRestart:
             body = desk.gateway.bodies[-1]
             assert (body["model"], body["temperature"], body["top_p"]) == ("gpt-4o", 1, 0.9)
             assert desk.sent() == ["Be brief.", "one", "A1", "two"]
-            assert "1 earlier turn and how it asks restored from talk.ipynb" in ran.text
+            assert "1 earlier turn and what %model set restored from talk.ipynb" in ran.text
+
+    def test_what_was_set_below_does_not_hold_above_in_a_restart_and_run_all(self, desk: Desk) -> None:
+        cells = {
+            "a": "%%chat\none",
+            "m": "%model gpt-4o",
+            "f": "%thread --fork other",
+            "b": "%%chat\ntwo",
+            "t": "%thread main",
+            "c": "%%chat\nthree",
+        }
+        with desk.behind() as gateway:
+            for _ in range(2):
+                for cell, source in cells.items():
+                    assert desk.run(cell, source).status == "ok"
+                desk.document.save(*cells)
+                desk.restart()
+            first, again = gateway.bodies[:3], gateway.bodies[3:]
+        assert [body["model"] for body in again] == ["glm-5", "gpt-4o", "gpt-4o"]
+        asked = [[message["content"] for message in body["messages"] if message["role"] == "user"] for body in again]
+        assert asked == [["one"], ["one", "two"], ["one", "three"]]
+        assert [len(body["messages"]) for body in first] == [len(body["messages"]) for body in again]
+
+    def test_a_fork_run_again_in_its_cell_begins_anew(self, desk: Desk) -> None:
+        with desk.behind():
+            desk.ask("a", "one")
+            desk.run("f", "%thread --fork other")
+            desk.ask("b", "two")
+            desk.ask("a", "one again", "--thread main")
+            assert desk.run("f", "%thread --fork other").status == "ok"
+            assert desk.ask("c", "three") == ["one again", "A3", "two", "A2", "three"]
+            assert "%thread main leads back" in desk.run("f", "%thread --fork other").text
+            assert desk.run("g", "%thread --fork other").status == "error"
 
     def test_cleared_outputs_are_forgotten_and_offered_by_undo(self, desk: Desk) -> None:
         with desk.behind():
@@ -243,17 +275,21 @@ class TestRestart:
             assert desk.ask("d", "four")[:4] == ["one", "A1", "two", "A2"]
 
     def test_what_a_killed_kernel_was_writing_is_kept_as_a_partial_answer(self, desk: Desk) -> None:
-        with desk.behind(whole("A1"), answer(delta("so far"), Pause(2.5), delta("!"), Pause(60)), whole("A2")):
+        with desk.behind(
+            whole("A1"), answer(delta("so far"), Pause(2.5), delta("!"), Pause(0.2), delta("?"), Pause(60)), whole("A2")
+        ):
             desk.ask("a", "one")
             desk.document.save("a")
             running = desk.kernel.send("%%chat\none again", "a")
-            running.until_streamed("so far!")
+            running.until_streamed("so far!?")  # the last piece may not be written down yet
             desk.kernel.kill()
             desk.restart()
             ran = desk.run("b", "%%chat\ntwo")
             assert desk.sent() == ["one", "A1", "two"]
             assert "1 answer cut off" in ran.text
-            assert desk.ask("a", "go on", "-c") == ["one again", "so far!", "go on"]
+            question, partial, further = desk.ask("a", "go on", "-c")
+            assert (question, further) == ("one again", "go on")
+            assert partial.startswith("so far!")
 
     def test_a_newer_or_forged_record_is_never_run_or_sent(self, desk: Desk) -> None:
         with desk.behind():

@@ -20,6 +20,7 @@ class Edits:
 
     def __init__(self) -> None:
         self._edits: list[Edit] = []
+        self._made_in: dict[str, str] = {}  # cells, by edit
         self._forked: dict[str, set[str]] = {}
         self._forgotten: dict[str, set[str]] = {}
 
@@ -41,13 +42,23 @@ class Edits:
         forks = {*former.also_in, *(name for name, turns in self._forked.items() if former.turn in turns)}
         return tuple(sorted(name for name in forks - {thread} if self.stands_in(former, name)))
 
-    def add(self, action: str, thread: str, turns: Sequence[Turn]) -> Edit:
-        """Let turns stand in a thread (``fork``), or take them out of it (``forget``)."""
-        named = tuple(turn.turn for turn in turns)
-        edit = Edit(id=uuid.uuid4().hex, created=now(), action=action, thread=thread, turns=named)
-        self._edits.append(edit)
-        self._fold()
+    def forked_in(self, cell: str, thread: str) -> Edit | None:
+        """Return the edit by which a cell began a thread: a re-run of the cell begins it anew."""
+        forks = (edit for edit in self._edits if edit.action == FORK and edit.thread == thread)
+        return next((edit for edit in forks if self._made_in.get(edit.id) == cell), None)
+
+    def fork(self, cell: str, thread: str, parent: str, turns: Sequence[Turn]) -> Edit:
+        """Let turns of one thread stand in another, too, instead of those that the same cell once chose."""
+        former = self.forked_in(cell, thread)
+        if former is not None:
+            self._edits.remove(former)
+        edit = self._add(FORK, thread, turns, parent)
+        self._made_in[edit.id] = cell
         return edit
+
+    def forget(self, thread: str, turns: Sequence[Turn]) -> Edit:
+        """Take turns out of a thread."""
+        return self._add(FORGET, thread, turns)
 
     def undo(self, edit: Edit) -> Edit:
         """Take an edit back, and return the edit that says so."""
@@ -55,11 +66,20 @@ class Edits:
         self._fold()
         return Edit(id=uuid.uuid4().hex, created=now(), action=UNDO, undoes=edit.id)
 
-    def restore(self, edits: Sequence[Edit]) -> None:
-        """Apply the edits that a file holds, in the order in which they were made."""
-        undone = {edit.undoes for edit in edits if edit.action == UNDO}
-        self._edits += [edit for edit in edits if edit.action in {FORK, FORGET} and edit.id not in undone]
+    def restore(self, edits: Sequence[tuple[str, Edit]]) -> None:
+        """Apply the edits that a file holds, with their cells, in the order in which they were made."""
+        undone = {edit.undoes for _, edit in edits if edit.action == UNDO}
+        kept = [(cell, edit) for cell, edit in edits if edit.action in {FORK, FORGET} and edit.id not in undone]
+        self._edits += [edit for _, edit in kept]
+        self._made_in |= {edit.id: cell for cell, edit in kept}
         self._fold()
+
+    def _add(self, action: str, thread: str, turns: Sequence[Turn], parent: str = "") -> Edit:
+        named = tuple(turn.turn for turn in turns)
+        edit = Edit(id=uuid.uuid4().hex, created=now(), action=action, thread=thread, parent=parent, turns=named)
+        self._edits.append(edit)
+        self._fold()
+        return edit
 
     def _fold(self) -> None:
         self._forked, self._forgotten = {}, {}

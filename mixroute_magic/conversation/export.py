@@ -196,8 +196,8 @@ def _restored(cells: Sequence[SavedCell]) -> dict[str, list[Turn]]:
     conversation = Conversation()
     turns = [turn for record in _records(cells) if (turn := Turn.from_metadata(record)) is not None and turn.messages]
     conversation.take(cells, {turn.turn: turn for turn in turns})
-    edits = [edit for record in _records(cells) if isinstance(edit := read(record), Edit)]
-    conversation.restore_edits(edits)
+    told = [(cell.id, read(record)) for cell in cells for record in cell.records]
+    conversation.restore_edits((cell, edit) for cell, edit in told if isinstance(edit, Edit))
     return {name: turns for name in conversation.threads() if (turns := conversation.thread(name))}
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from mixroute_magic.conversation.model import Conversation
+from mixroute_magic.conversation.model import Conversation, Run
 from mixroute_magic.conversation.records import Edit, Setting, read
 from mixroute_magic.conversation.saved import SavedNotebook, in_front_end
 from mixroute_magic.conversation.turn import COMPLETE, VERSION, Turn
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mixroute_magic.conversation.journal import Journal
-    from mixroute_magic.conversation.model import Run, Undone
+    from mixroute_magic.conversation.model import Undone
     from mixroute_magic.conversation.page import Page
     from mixroute_magic.conversation.saved import SavedCell
 
@@ -33,12 +33,24 @@ class Notebook:
         self.conversation = Conversation()
         self.thread = "main"
         self.chosen: dict[str, Any] = {}
+        self._restored: list[tuple[str, Setting]] = []  # with their cells, in the order in which they were made
+        self._set: set[str] = set()  # what was set in this kernel's life
         self._saved = SavedNotebook(path) if path is not None else None
         self._taken: object = None  # the page or the cells that were last taken in
         self._foreign: dict[str, str] = {}  # cells that go by other ids than the file's, with the source last run
         self._news: list[str] = []
         self._outputs: dict[str, str] = {}  # of turns that an undo put into the output of another
         self._offered: dict[str, dict[int, Turn]] = {}
+
+    def choose(self, chosen: dict[str, Any]) -> None:
+        """Ask so from now on."""
+        self.chosen = chosen
+        self._set.add("chosen")
+
+    def use(self, thread: str) -> None:
+        """Go on with a thread."""
+        self.thread = thread
+        self._set.add("thread")
 
     def refresh(self, page: Page | None, run: Run, source: str) -> None:
         """Take in the notebook as it stands on the page, or as it was last saved."""
@@ -54,6 +66,7 @@ class Notebook:
             self._take_file(self._saved.cells())
         elif page is not self._taken:
             self._take_page(page)
+        self._recall(run)
 
     def renamed(self, path: Path) -> None:
         """Go by another path from now on."""
@@ -135,26 +148,38 @@ class Notebook:
         self.conversation.take(cells, self._found(cells))
         for cell in cells:
             self.conversation.number(cell.id, cell.number)
-        records = [record for cell in cells for record in cell.records]
-        told = [entry for record in records if (entry := read(record)) is not None]
-        self.conversation.restore_edits(entry for entry in told if isinstance(entry, Edit))
-        settings = sorted((entry for entry in told if isinstance(entry, Setting)), key=lambda entry: entry.created)
-        for setting in settings:
-            self.chosen = self.chosen if setting.chosen is None else dict(setting.chosen)
-            self.thread = setting.thread or self.thread
-        self._announce(records, settings)
+        records = [(cell.id, record) for cell in cells for record in cell.records]
+        told = [(cell, entry) for cell, record in records if (entry := read(record)) is not None]
+        edits = [(cell, entry) for cell, entry in told if isinstance(entry, Edit)]
+        self.conversation.restore_edits(edits)
+        settings = [(cell, entry) for cell, entry in told if isinstance(entry, Setting)]
+        begun = [
+            (cell, edit) for cell, edit in edits if self.conversation.forked_in(Run("", cell), edit.thread) == edit
+        ]
+        forks = [(cell, Setting(created=edit.created, thread=edit.thread)) for cell, edit in begun]
+        self._restored = sorted([*settings, *forks], key=lambda entry: entry[1].created)
+        self._announce([record for _, record in records], asks=any(entry.chosen for _, entry in settings))
         self._ask_journal(cells)
         self._taken = cells
 
-    def _announce(self, records: Sequence[Mapping[str, Any]], settings: Sequence[Setting]) -> None:
+    def _recall(self, run: Run) -> None:
+        """Ask as was set above the running cell before the restart, until something is set anew.
+
+        What was set below it comes later in a Restart & Run All, and must not hold before.
+        """
+        above = [setting for cell, setting in self._restored if self.conversation.is_above(cell, run)]
+        if "chosen" not in self._set:
+            self.chosen = next((dict(entry.chosen) for entry in reversed(above) if entry.chosen is not None), {})
+        if "thread" not in self._set:
+            self.thread = next((entry.thread for entry in reversed(above) if entry.thread), "main")
+
+    def _announce(self, records: Sequence[Mapping[str, Any]], *, asks: bool) -> None:
         name = self.path.name if self.path is not None else ""
         threads = self.conversation.threads()
         turns = len({turn.turn for thread in threads for turn in self.conversation.thread(thread)})
-        asks = " and how it asks" if settings else ""
-        if turns:
-            self._news.append(f"{counted(turns, 'earlier turn')}{asks} restored from {name}")
-        elif settings:
-            self._news.append(f"how it asks restored from {name}")
+        came = [*([counted(turns, "earlier turn")] if turns else []), *(["what %model set"] if asks else [])]
+        if came:
+            self._news.append(f"{' and '.join(came)} restored from {name}")
         newer = sum(record.get("kind") == "turn" and _is_newer(record.get("version")) for record in records)
         if newer:
             self._news.append(f"{counted(newer, 'turn')} of a newer mixroute-magic left out")

@@ -15,7 +15,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
 from mixroute_magic.conversation.edits import Edits
-from mixroute_magic.conversation.records import FORGET, FORK, RESTORE, Edit, now
+from mixroute_magic.conversation.records import RESTORE, Edit, now
 from mixroute_magic.conversation.turn import COMPLETE, Turn, complete, contexts
 
 if TYPE_CHECKING:
@@ -269,17 +269,21 @@ class Conversation:
 
     # Editing
 
+    def forked_in(self, run: Run, name: str) -> Edit | None:
+        """Return the edit by which the running cell once began a thread."""
+        return self._edits.forked_in(run.cell, name)
+
     def fork(self, run: Run, thread: str, name: str) -> Edit:
-        """Begin a thread with the turns that stand above."""
-        return self._edit(FORK, name, self.above(run, thread))
+        """Begin a thread with the turns of another one that stand above."""
+        return self._changed(self._edits.fork(run.cell, name, thread, self.above(run, thread)))
 
     def rewind(self, run: Run, thread: str, count: int) -> Edit:
         """Take the last turns that stand above out of a thread."""
-        return self._edit(FORGET, thread, self.above(run, thread)[-count:])
+        return self._changed(self._edits.forget(thread, self.above(run, thread)[-count:]))
 
     def clear(self, thread: str) -> Edit:
         """Take all turns out of a thread."""
-        return self._edit(FORGET, thread, self.thread(thread))
+        return self._changed(self._edits.forget(thread, self.thread(thread)))
 
     def undo(self) -> Undone | None:
         """Take back the last replacement or edit; ``None`` where there is none."""
@@ -306,11 +310,11 @@ class Conversation:
         self._cells[kept.cell] = replace(cell, turns={**so_far, kept.place: replace(kept.turn, earlier=left)})
         return True
 
-    def restore_edits(self, edits: Iterable[Edit]) -> None:
-        """Apply the edits that a file holds."""
-        made = sorted(edits, key=lambda edit: edit.created)
+    def restore_edits(self, edits: Iterable[tuple[str, Edit]]) -> None:
+        """Apply the edits that a file holds, with the cells in which they were made."""
+        made = sorted(edits, key=lambda entry: entry[1].created)
         self._edits.restore(made)
-        for edit in (edit for edit in made if edit.action == RESTORE):
+        for edit in (edit for _, edit in made if edit.action == RESTORE):
             for key, cell in self._cells.items():
                 if edit.turns and set(edit.turns) == self.turn_ids(key):
                     self._cells[key] = replace(cell, turns=edit.restored)
@@ -324,8 +328,7 @@ class Conversation:
         record = Edit(id=uuid.uuid4().hex, created=now(), action=RESTORE, turns=named, restored=complete(turns))
         return Undone(record, cell=key, gone=gone, back=complete(turns))
 
-    def _edit(self, action: str, thread: str, turns: Sequence[Turn]) -> Edit:
-        edit = self._edits.add(action, thread, turns)
+    def _changed(self, edit: Edit) -> Edit:
         self._changes.append(edit)
         return edit
 
@@ -347,6 +350,11 @@ class Conversation:
         """Return the cells that are there, in order: those shown as shown, then those never shown as first run."""
         shown = [cell for cell in self._order if cell in self._cells]
         return shown + [cell for cell in self._cells if cell not in self._listed]
+
+    def is_above(self, cell: str, run: Run) -> bool:
+        """Say whether a cell of the document stands above the running one."""
+        below = len(self._order)
+        return self._order.get(cell, below) < self._order.get(run.cell, below)
 
     def _cells_above(self, cell: str) -> list[str]:
         if cell in self._order:

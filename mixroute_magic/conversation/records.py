@@ -37,14 +37,15 @@ class Setting:
 class Edit:
     """A change to a thread: ``turns`` are the ids concerned.
 
-    ``fork`` lets them stand in ``thread``, too; ``forget`` takes them out of it; ``restore`` puts ``restored``, by
-    place, where they stand; ``undo`` takes back the edit ``undoes``.
+    ``fork`` lets them, which stand in ``parent``, stand in ``thread``, too; ``forget`` takes them out of it;
+    ``restore`` puts ``restored``, by place, where they stand; ``undo`` takes back the edit ``undoes``.
     """
 
     id: str
     created: str
     action: str
     thread: str = ""
+    parent: str = ""
     turns: tuple[str, ...] = ()
     restored: Mapping[int, Turn] = field(default_factory=dict)
     undoes: str = ""
@@ -53,6 +54,7 @@ class Edit:
         """Return the record that goes into the output's metadata."""
         told = {
             "thread": self.thread,
+            "parent": self.parent,
             "turns": list(self.turns),
             "restored": {str(place): turn.to_metadata() for place, turn in self.restored.items()},
             "undoes": self.undoes,
@@ -107,12 +109,13 @@ def _chosen(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _edit(record: Mapping[str, Any], created: str) -> Edit | None:
-    texts = {name: record.get(key, "") for name, key in (("id", "edit"), ("action", "action"), ("thread", "thread"))}
-    undoes, turns = record.get("undoes", ""), record.get("turns", [])
-    if not all(isinstance(text, str) for text in (*texts.values(), undoes)) or not isinstance(turns, list):
+    texts = {name: record.get(name, "") for name in ("edit", "action", "thread", "parent", "undoes")}
+    turns = record.get("turns", [])
+    if not all(isinstance(text, str) for text in texts.values()) or not isinstance(turns, list):
         return None
     named = tuple(turn for turn in turns if isinstance(turn, str))
-    return Edit(**texts, created=created, turns=named, undoes=undoes, restored=read_places(record.get("restored")))
+    edit_id = texts.pop("edit")
+    return Edit(id=edit_id, created=created, turns=named, restored=read_places(record.get("restored")), **texts)
 
 
 def _is_number(value: Any) -> bool:

@@ -1,7 +1,7 @@
-"""CPU of the notebook's memory: to restore 1,000 turns (20 MB), and what each chat cell then adds.
+"""CPU of the notebook's memory: to restore 1,000 turns (20 MB), and what it adds to each chat cell after that.
 
 Run by hand: ``.venv/bin/python tests/benchmarks/memory_cpu.py``. Each task runs in fresh processes, in turns with
-``json.loads`` of the same file (or of one with a hundredth of its turns), so that only the ratio counts and not the
+``json.loads`` of the same file, or of one with a hundredth of its turns, so that only the ratio counts and not the
 machine.
 """
 
@@ -21,13 +21,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from mixroute_magic.chat import Plan
     from mixroute_magic.conversation.memory import Notebook
-    from mixroute_magic.session import Session
+    from mixroute_magic.conversation.turn import Turn
+
+    Task = Callable[[], Any]
 
 TURNS = 1_000
 ROUNDS = 5
-ONCE, OFTEN = 1, 101  # a file is read once in a process, as a new kernel does; a cell is one of many
-NEW = "cell-new"  # a cell at the end of the page, not saved yet
+LONG_ENOUGH = 0.5  # seconds of CPU in which a task is repeated
+NEW = "new-cell"  # it stands at the end of the page, and was not saved yet
 SECTION = """## {number}. What changes when $n$ grows to {size:,}
 
 A batch of **{size:,}** rows is read at once — the rest waits. Two things follow from that:
@@ -43,13 +46,21 @@ def step_{number}(rows: list[float], limit: int = {size}) -> list[float]:
 """
 
 
-def write_notebook(path: Path, turns: int) -> None:
-    """Write a notebook with a text cell and a chat cell for each turn, as JupyterLab saves it."""
+def write_notebooks(folder: Path) -> tuple[Path, Path]:
+    """Write a notebook of 1,000 turns, and one with a hundredth of them."""
+    whole, part = folder / "whole.ipynb", folder / "part.ipynb"
+    _write_notebook(whole, TURNS)
+    _write_notebook(part, TURNS // 100)
+    return whole, part
+
+
+def _write_notebook(path: Path, turns: int) -> None:
+    """Write a text cell and a chat cell for each turn, as JupyterLab saves them."""
     import nbformat
 
     cells = []
     for number in range(turns):
-        chat = nbformat.v4.new_code_cell(f"%%chat\n{question(number)}", id=f"cell-{number}", execution_count=number + 1)
+        chat = nbformat.v4.new_code_cell(f"%%chat\n{question(number)}", id=f"chat-{number}", execution_count=number + 1)
         chat.outputs.append(nbformat.from_dict(output(number)))
         cells += [nbformat.v4.new_markdown_cell(f"## Part {number}", id=f"text-{number}"), chat]
     nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
@@ -90,57 +101,26 @@ def output(number: int) -> dict[str, Any]:
     }
 
 
-def prepare_json(path: Path) -> Callable[[], Any]:
+def parsing(path: Path) -> Task:
     return lambda: json.loads(path.read_bytes())
 
 
-def prepare_nbformat(path: Path) -> Callable[[], Any]:
+def reading(path: Path) -> Task:
     import nbformat
 
     nbformat.validate(nbformat.v4.new_notebook())  # the first time imports what it validates with
     return lambda: nbformat.read(path, as_version=4)
 
 
-def prepare_restore(path: Path) -> Callable[[], Any]:
+def restoring(path: Path) -> Task:
     from mixroute_magic.conversation.memory import Notebook
     from mixroute_magic.conversation.model import Run
 
     return lambda: Notebook(path).refresh(None, Run("1", NEW), "")
 
 
-def prepare_cell(path: Path) -> Callable[[], Any]:
-    """A chat cell whose page does not tell: the file is looked at, and has not changed."""
-    session = open_session(path)
-    return lambda: session.notebook().conversation.above(session.run(), "main")
-
-
-def prepare_cell_on_page(path: Path) -> Callable[[], Any]:
-    """A chat cell whose page has told its cells before."""
-    from mixroute_magic.conversation.model import Run
-    from mixroute_magic.conversation.page import Page, PageCell
-    from mixroute_magic.conversation.saved import SavedNotebook
-
-    notebook, run = restored(path), Run("1", NEW)
-    page = Page(path.name, (*(PageCell(cell.id, cell.turns) for cell in SavedNotebook(path).cells()), PageCell(NEW, ())))
-
-    def ask() -> None:
-        notebook.refresh(page, run, "")
-        assert len(notebook.conversation.above(run, "main")) == TURNS
-
-    return ask
-
-
-PREPARATIONS = {
-    "json.loads": prepare_json,
-    "nbformat.read": prepare_nbformat,
-    "restore": prepare_restore,
-    "cell": prepare_cell,
-    "cell on a page": prepare_cell_on_page,
-}
-
-
-def open_session(path: Path) -> Session:
-    """Return the session of a kernel's shell in which a cell of this notebook runs."""
+def cell(path: Path, cell_id: str = NEW) -> Task:
+    """Return what a chat cell does first, in the shell of a kernel; its page does not tell, the file is unchanged."""
     from ipykernel.zmqshell import ZMQInteractiveShell
 
     from mixroute_magic.config import MixRoute
@@ -149,8 +129,35 @@ def open_session(path: Path) -> Session:
     os.environ["JPY_SESSION_NAME"] = str(path)
     shell = ZMQInteractiveShell.instance()
     header, content = {"msg_id": "1", "session": "page"}, {"code": "%%chat\nWhy?"}
-    shell.set_parent({"header": header, "metadata": {"cellId": NEW}, "content": content})
-    return Session(shell, MixRoute())
+    shell.set_parent({"header": header, "metadata": {"cellId": cell_id}, "content": content})
+    session = Session(shell, MixRoute())
+    return with_all_turns(lambda: session.notebook().conversation.above(session.run(), "main"))
+
+
+def cell_in_vs_code(path: Path) -> Task:
+    return cell(path, f"vscode-notebook-cell:{path}#W0sZmlsZQ%3D%3D")
+
+
+def cell_on_a_page(path: Path) -> Task:
+    """Return the same with a page that has told its 2,000 cells; a page needs a kernel, so this is without a shell."""
+    from mixroute_magic.conversation.model import Run
+    from mixroute_magic.conversation.page import Page, PageCell
+    from mixroute_magic.conversation.saved import SavedNotebook
+
+    notebook, run = restored(path), Run("1", NEW)
+    saved = (PageCell(cell.id, cell.turns) for cell in SavedNotebook(path).cells())
+    page = Page(path.name, (*saved, PageCell(NEW, ())))
+
+    def above() -> list[Turn]:
+        notebook.refresh(page, run, "")
+        return notebook.conversation.above(run, "main")
+
+    return with_all_turns(above)
+
+
+def with_all_turns(above: Callable[[], list[Turn]]) -> Task:
+    assert len(above()) == TURNS
+    return above
 
 
 def restored(path: Path) -> Notebook:
@@ -158,53 +165,108 @@ def restored(path: Path) -> Notebook:
     from mixroute_magic.conversation.model import Run
 
     notebook = Notebook(path)
-    notebook.refresh(None, Run("0", NEW), "")
+    notebook.refresh(None, Run("1", NEW), "")
     return notebook
 
 
-def time_of(task: Callable[[], Any], repeat: int = OFTEN) -> float:
+def listing(path: Path) -> Task:
+    from mixroute_magic.conversation.model import Run
+
+    conversation = restored(path).conversation
+    return lambda: conversation.lines(Run("1", NEW), "main")
+
+
+def completing(path: Path) -> Task:
+    from mixroute_magic.conversation.turn import complete
+
+    cells = [{0: turn} for turn in restored(path).conversation.thread("main")]
+    return lambda: list(map(complete, cells))
+
+
+def plan(path: Path) -> Plan:
+    from mixroute_magic.chat import Plan, Settings
+    from mixroute_magic.conversation.model import Run
+
+    above = restored(path).conversation.thread("main")
+    return Plan(run=Run("1"), thread="main", gateway="x", settings=Settings(model="glm-5"), prompt="Why?", above=above)
+
+
+def requesting(path: Path) -> Task:
+    return plan(path).request
+
+
+def fingerprinting(path: Path) -> Task:
+    request = plan(path).request()
+    return lambda: request.fingerprint("x")
+
+
+def digesting(path: Path) -> Task:
+    return plan(path).context
+
+
+WHOLE = {"nbformat.read": reading, "restore": restoring}
+CELLS = {"cell": cell, "cell on a page": cell_on_a_page, "cell in VS Code": cell_in_vs_code}
+OTHERS = {
+    "Plan.request": requesting,
+    "Request.fingerprint": fingerprinting,
+    "Plan.context": digesting,
+    "lines of %thread": listing,
+    "complete, of each cell": completing,
+}
+TASKS = {"json.loads": parsing} | WHOLE | CELLS | OTHERS
+
+
+def time_of(task: Task) -> float:
     """Return the median CPU seconds of a task."""
     taken = []
-    for _ in range(repeat):
-        begun = time.process_time()
+    end = time.process_time() + LONG_ENOUGH
+    while (begun := time.process_time()) < end:
         task()
         taken.append(time.process_time() - begun)
     return statistics.median(taken)
 
 
-def measure(task: str, path: Path, repeat: int) -> float:
-    """Return the CPU seconds of a task in a fresh process; imports are not counted."""
+def bytes_kept(path: Path) -> int:
+    """Return how much memory a restored notebook takes, for each turn."""
+    restored(path)  # what was imported is not counted
+    tracemalloc.start()
+    notebook = restored(path)
+    taken, _ = tracemalloc.get_traced_memory()
+    return taken // len(notebook.conversation.thread("main"))
+
+
+def measure(task: str, path: Path) -> float:
+    """Return the CPU seconds of a task in a fresh process (of ``memory`` the bytes); imports are not counted."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
     own = {"IPYTHONDIR": str(path.parent), "JUPYTER_DATA_DIR": str(path.parent)}
-    command = [sys.executable, __file__, task, str(path), str(repeat)]
-    ran = subprocess.run(command, env=inherited | own, capture_output=True, text=True, check=True)
-    return float(ran.stdout)
+    command = [sys.executable, __file__, task, str(path)]
+    return float(subprocess.run(command, env=inherited | own, capture_output=True, text=True, check=True).stdout)
 
 
-def ratios(folder: Path, rounds: int = ROUNDS) -> dict[str, float]:
-    """Return the median of each task's CPU over that of ``json.loads``, pair by pair.
+def ratio(task: str, path: Path, parsed: Path, rounds: int = ROUNDS) -> float:
+    """Return the median of a task's CPU over that of ``json.loads`` of a file, pair by pair."""
+    return statistics.median(measure(task, path) / measure("json.loads", parsed) for _ in range(rounds))
 
-    Reading is compared with ``json.loads`` of the same file, a cell with that of a hundredth of it.
-    """
-    whole, part = folder / "whole.ipynb", folder / "part.ipynb"
-    write_notebook(whole, TURNS)
-    write_notebook(part, TURNS // 100)
-    pairs = {"nbformat.read": (whole, ONCE), "restore": (whole, ONCE), "cell": (part, OFTEN), "cell on a page": (part, OFTEN)}
-    return {
-        task: statistics.median(
-            measure(task, whole, repeat) / measure("json.loads", path, repeat) for _ in range(rounds)
-        )
-        for task, (path, repeat) in pairs.items()
-    }
-def main(task: str = "", path: str = "", repeat: str = "1") -> None:
-    if task:
-        print(time_of(PREPARATIONS[task](Path(path)), int(repeat)))
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        for name, r in ratios(Path(folder)).items():
-            print(name, round(r, 3))
-        w = Path(folder) / "whole.ipynb"
-        print(w.stat().st_size, measure("json.loads", w, 1), measure("json.loads", w.with_name("part.ipynb"), OFTEN), measure("cell", w, OFTEN), measure("cell on a page", w, OFTEN), measure("restore", w, 1))
+
+def main(task: str = "", path: str = "") -> None:
+    if task == "memory":
+        print(bytes_kept(Path(path)))
+    elif task:
+        print(time_of(TASKS[task](Path(path))))
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            show(*write_notebooks(Path(folder)))
+
+
+def show(whole: Path, part: Path) -> None:
+    print(f"A notebook of {TURNS:,} turns, {whole.stat().st_size / 1e6:.1f} MB\n")
+    for name in WHOLE:
+        print(f"{name:<24}{ratio(name, whole, whole):8.2f} times json.loads of the file")
+    for name in CELLS:
+        print(f"{name:<24}{ratio(name, whole, part):8.2f} times json.loads of 1 % of it")
+    for name in ("json.loads", *OTHERS):
+        print(f"{name:<24}{measure(name, whole) * 1e3:8.2f} ms")
+    print(f"{'memory of a turn':<24}{measure('memory', whole) / 1e3:8.2f} kB")
 
 
 if __name__ == "__main__":

@@ -156,8 +156,11 @@ def notebook(gateway: ScriptedGateway, *sources: str) -> nbformat.NotebookNode:
 
 
 def asked(gateway: ScriptedGateway) -> list[str]:
-    """Return the words of each request: of its messages, in their order."""
-    return [" ".join(message["content"] for message in body["messages"]) for body in gateway.bodies]
+    """Return each request as the words of its messages; the gateway's own begin with a capital letter."""
+    requests = [body["messages"] for body in gateway.bodies]
+    for message in (message for messages in requests for message in messages):
+        assert message["role"] == ("assistant" if message["content"][0].isupper() else "user")
+    return [" ".join(message["content"] for message in messages) for messages in requests]
 
 
 def play(opened: NotebookPage, deeds: list[Deed]) -> None:

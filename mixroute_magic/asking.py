@@ -111,7 +111,7 @@ def _plan(session: Session, notebook: Notebook, options: ChatOptions, prompt: st
     if above and run.cell_id is None:
         notes.append("history in order of execution")
     if options.continued and not own:
-        notes.append("nothing to go on from: asked anew")
+        notes.append("nothing here to go on from")
     return Plan(
         run=run,
         thread=name,

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 from mixroute_magic.conversation.turn import COMPLETE, FAILED, INTERRUPTED, Turn, contexts
 from mixroute_magic.errors import ChatInterrupted, MixRouteError
 from mixroute_magic.gateway.families import max_tokens_field
-from mixroute_magic.tables import counted
 from mixroute_magic.wire import Chunk, Message, Reply, ReplyBuilder, Request
 
 if TYPE_CHECKING:
@@ -268,7 +267,8 @@ def _notes(plan: Plan, turn: Turn, replaced: int) -> list[str]:
     notes = ["replayed"] if turn.replayed else []
     notes += [_NOTICES[turn.finish_reason]] if turn.finish_reason in _NOTICES else []
     if replaced and not plan.continued:
-        notes.append(f"replaced {counted(replaced, 'answer')}: %thread --undo brings back")
+        what, them = ("an answer", "it") if replaced == 1 else (f"{replaced} answers", "them")
+        notes.append(f"replaced {what}: %thread --undo brings {them} back")
     if turn.earlier:
         notes.append("the answer before this one stays in the conversation")
     return [*notes, *plan.notes]

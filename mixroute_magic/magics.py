@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from IPython.core.error import UsageError
@@ -88,6 +88,11 @@ class MixRouteMagics(Magics):
         elif result.success and getattr(result.info, "cell_id", None):
             self._ran.add(result.info.cell_id)
 
+    def listen(self) -> None:
+        """Hear from the page, if there is one, which cells it has."""
+        if _registered(self.shell) is self:
+            self.session.listen()
+
     def _threads(self) -> list[str]:
         return self.session.thread_names() if "mixroute_session" in self.shell.meta else []
 
@@ -132,7 +137,7 @@ class MixRouteMagics(Magics):
 
         given = _read(options.parse, options.ThreadOptions, line)
         with _told(self.session) as session:
-            display(threads.thread(session, given))
+            display(*threads.thread(session, given))
 
     @no_var_expand
     @line_magic
@@ -170,6 +175,11 @@ def load(shell: InteractiveShell) -> None:
     magics = shell.magics_manager.registry[MixRouteMagics.__name__]
     shell.events.register("post_run_cell", magics.cell_ended)
     shell.Completer.custom_matchers.append(magics.matcher)
+    if hasattr(shell, "kernel"):  # it has imported asyncio, which would be heavy elsewhere
+        import asyncio
+
+        with suppress(RuntimeError):  # not while the kernel starts
+            asyncio.get_running_loop().call_soon(magics.listen)  # once this cell has ended
 
 
 def unload(shell: InteractiveShell) -> None:

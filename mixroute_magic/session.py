@@ -127,6 +127,10 @@ class Session:
         notebook = self._by_client.get(client_id(execute_request(self.shell)))
         return list(notebook.conversation.threads()) if notebook else []
 
+    def listen(self) -> None:
+        """Let the page tell its cells before the first of them asks."""
+        self._page(execute_request(self.shell))
+
     def attended(self) -> bool:
         """Say whether somebody looks at the running cell."""
         return attended(execute_request(self.shell))

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Table", "counted", "markdown_text"]
 
+_SHORT = 45  # characters
+
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
@@ -59,7 +61,8 @@ class Table:
         head = "".join(self._cell("th", "col", column, text) for column, text in enumerate(self.header))
         body = "".join(f"<tr>{self._html_row(row)}</tr>" for row in self.rows)
         table = f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>" if head else f"<tbody>{body}</tbody>"
-        caption = f'<caption style="text-align: left">{escape(self.caption)}</caption>'
+        wrap = "normal" if len(self.caption) > _SHORT else "nowrap"  # a narrow table would break a short one, too
+        caption = f'<caption style="text-align: left; white-space: {wrap}">{escape(self.caption)}</caption>'
         return f"<table>{caption}{table}</table>" + "".join(
             f"<p><small>{escape(note)}</small></p>" for note in self.notes
         )

@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 __all__ = ["thread"]
 
 
-def thread(session: Session, options: ThreadOptions) -> Table | Shown:
+def thread(session: Session, options: ThreadOptions) -> Sequence[Table | Shown]:
     """Do to a thread what the options say; without one, go on with it and show what a chat cell here would send."""
     notebook = session.notebook()
     name = options.name or notebook.thread
-    actions: dict[str, Callable[[], Table | Shown]] = {
+    actions: dict[str, Callable[[], Table | Sequence[Shown]]] = {
         "fork": lambda: _fork(session, notebook, name, str(options.fork)),
         "rewind": lambda: _rewind(session, notebook, name, int(options.rewind or 0)),
         "clear": lambda: _clear(notebook, name),
@@ -39,7 +39,8 @@ def thread(session: Session, options: ThreadOptions) -> Table | Shown:
         "listing": lambda: _list(notebook),
     }
     wanted = (action for option, action in actions.items() if getattr(options, option) not in {None, False})
-    return next(wanted, lambda: _switch(session, notebook, name))()
+    done = next(wanted, lambda: _switch(session, notebook, name))()
+    return [done] if isinstance(done, Table) else done
 
 
 def _switch(session: Session, notebook: Notebook, name: str) -> Table:
@@ -60,7 +61,8 @@ def _switch(session: Session, notebook: Notebook, name: str) -> Table:
 
 
 def _list(notebook: Notebook) -> Table:
-    counts = {notebook.thread: 0} | notebook.conversation.threads()
+    counts = notebook.conversation.threads()
+    counts.setdefault(notebook.thread, 0)
     rows = [[name, str(count), "in use" if name == notebook.thread else ""] for name, count in counts.items()]
     header = ["thread", "turns", ""]
     return Table(caption="The conversations of this notebook.", header=header, rows=rows, numbers=frozenset({1}))
@@ -93,7 +95,7 @@ def _rewind(session: Session, notebook: Notebook, name: str, count: int) -> Tabl
     edit = notebook.conversation.rewind(session.run(), name, count)
     return Table(
         caption=f"Thread {name}: the last {counted(count, 'turn')} above taken out, {len(above) - count} left.",
-        notes=["The outputs in the notebook stay. %thread --undo brings back."],
+        notes=["The outputs in the notebook stay. %thread --undo brings them back."],
         record=edit.to_metadata(),
     )
 
@@ -103,12 +105,12 @@ def _clear(notebook: Notebook, name: str) -> Table:
     forgotten = counted(len(edit.turns), "turn")
     return Table(
         caption=f"Thread {name}: {forgotten} forgotten. The outputs in the notebook stay.",
-        notes=["%thread --undo brings back."] if edit.turns else [],
+        notes=["%thread --undo brings them back."] if edit.turns else [],
         record=edit.to_metadata(),
     )
 
 
-def _undo(notebook: Notebook) -> Table | Shown:
+def _undo(notebook: Notebook) -> Table | Sequence[Shown]:
     done = notebook.undo()
     if not done:
         raise HistoryError("There is nothing to undo.", "%thread shows what a chat cell here would send.")
@@ -122,16 +124,21 @@ def _undo(notebook: Notebook) -> Table | Shown:
     return _brought_back(notebook, done)
 
 
-def _brought_back(notebook: Notebook, done: Sequence[Undone]) -> Shown:
+def _brought_back(notebook: Notebook, done: Sequence[Undone]) -> list[Shown]:
     """Show the answers that are back, in their own cells as far as the page can, and here in any case."""
     for undone in done:
         for place, turn in undone.back.items():
             if place in undone.gone:
                 output_id = notebook.shown_instead(undone.gone[place], turn)
-                show_again(output_id, _output(turn, ("brought back",)), turn.to_metadata())
-    turns = [turn for undone in done for turn in undone.back.values()]
-    outputs = [_output(turn, question=True) for turn in turns]
-    return Shown(f"Brought back {counted(len(turns), 'answer')}:", outputs, done[-1].record.to_metadata())
+                show_again(output_id, _output(turn, ("brought back",), question=True), turn.to_metadata())
+    return [
+        Shown(
+            f"Brought back {counted(len(undone.back), 'answer')}:",
+            [_output(turn, question=True) for turn in undone.back.values()],
+            undone.record.to_metadata(),
+        )
+        for undone in done
+    ]
 
 
 def _export(notebook: Notebook, name: str, file: str) -> Table:

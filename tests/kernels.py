@@ -286,6 +286,10 @@ class Document:
                 changed.update(data=update["data"], metadata=update["metadata"])
         return ran
 
+    def outputs(self, cell_id: str) -> list[nbformat.NotebookNode]:
+        """Return what stands below a cell now."""
+        return self._cells[cell_id].outputs
+
     def save(self, *cell_ids: str) -> None:
         """Save the cells in this order, and no others; without ids, all in the order of their first run."""
         cells = [self._cells[cell_id] for cell_id in cell_ids or self._cells]

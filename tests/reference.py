@@ -45,19 +45,20 @@ class Turn:
 
 @dataclass(frozen=True)
 class Held:
-    """What a cell holds: complete turns by their place in its run, and what its last run said in a broken one."""
+    """What a cell holds, by place in its run: complete turns, and one whose answer broke off, where its run ended."""
 
     turns: Mapping[int, Turn] = field(default_factory=dict)
-    broken: Turn | None = None
+    broken: Mapping[int, Turn] = field(default_factory=dict)
 
     @property
     def all(self) -> set[Turn]:
-        return {*self.turns.values(), *([self.broken] if self.broken else [])}
+        return {*self.turns.values(), *self.broken.values()}
 
     def so_far(self, thread: str) -> Messages:
-        """Return what ``-c`` goes on from: the broken answer of the last run, else the turns that stand there."""
-        last = [self.broken] if self.broken else self.turns.values()
-        return tuple(message for turn in last if turn.thread == thread for message in turn.messages)
+        """Return what ``-c`` goes on from: all that the last run said, else the turns that it left."""
+        end = min(self.broken, default=len(self.turns))
+        said = [turn for place, turn in sorted(self.turns.items()) if place < end]
+        return words([*said, *self.broken.values()], thread)
 
 
 Document = list[tuple[str, Held]]
@@ -67,15 +68,20 @@ Document = list[tuple[str, Held]]
 def shown(outputs: Iterable[Mapping[str, Any]]) -> Held:
     """Read a cell's outputs: a turn that broke off carries those that it did not erase."""
     turns: dict[int, Turn] = {}
-    broken = None
+    broken: dict[int, Turn] = {}
     records = [output.get("metadata", {}).get("mixroute", {}) for output in outputs]
     for place, record in enumerate(record for record in records if record.get("kind") == "turn"):
         if record["status"] == "complete":
             turns[place] = _turn(record)
             continue
         turns |= {int(earlier): _turn(kept) for earlier, kept in record.get("earlier", {}).items()}
-        broken = _turn(record) if record["messages"][-1]["role"] == "assistant" else None
+        broken = {place: _turn(record)} if record["messages"][-1]["role"] == "assistant" else {}
     return Held(turns, broken)
+
+
+def words(turns: Iterable[Turn], thread: str) -> Messages:
+    """Return what one thread's turns say."""
+    return tuple(message for turn in turns if turn.thread == thread for message in turn.messages)
 
 
 def _turn(record: Mapping[str, Any]) -> Turn:
@@ -140,27 +146,27 @@ class Reference:
             cells = self._order[: self._order.index(cell)]
         elif cell in cells:
             cells = cells[: cells.index(cell)]
-        turns = [turn for above in cells if above in self.held for _, turn in sorted(self.held[above].turns.items())]
-        return tuple(message for turn in turns if turn.thread == thread for message in turn.messages)
+        held = [self.held[above] for above in cells if above in self.held]
+        return words((turn for cell in held for _, turn in sorted(cell.turns.items())), thread)
 
     def run(self, cell: str, asks: Sequence[Ask], replies: Sequence[Reply], *, ends_well: bool) -> list[Messages]:
         """Run a cell, which ends where a reply is not whole; return the requests that it must send."""
         if not asks and not ends_well:
             return []
-        before, here, broken = self.held.get(cell, Held()), dict[int, Turn](), None
+        before, here, broken = self.held.get(cell, Held()), dict[int, Turn](), dict[int, Turn]()
         requests = []
         if asks and cell not in self._order:
             self._listed.discard(cell)
         self.held.setdefault(cell, Held())
         for place, (ask, reply) in enumerate(zip(asks, replies, strict=True)):
             so_far = before.so_far(ask.thread) if ask.goes_on else ()
-            mine = tuple(message for turn in here.values() if turn.thread == ask.thread for message in turn.messages)
             exchange = (*so_far, ("user", ask.words))
-            requests.append(exchange if ask.fresh else (*self.above(cell, ask.thread), *mine, *exchange))
+            above = () if ask.fresh else (*self.above(cell, ask.thread), *words(here.values(), ask.thread))
+            requests.append((*above, *exchange))
             turn = Turn(ask.thread, (*exchange, ("assistant", reply.words)))
             if not reply.whole:
                 here |= {later: left for later, left in before.turns.items() if later >= place}
-                broken = turn if reply.words else None
+                broken = {place: turn} if reply.words else {}
                 break
             here[place] = turn
         self.held[cell] = Held(here, broken)

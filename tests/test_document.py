@@ -37,7 +37,10 @@ Fate = tuple[str, int] | None
 
 
 class Answers:
-    """A gateway's script: to each request an answer of its own, unless that one shall be spoiled."""
+    """A gateway's script: to each request an answer of its own, unless that one shall be spoiled.
+
+    One that hangs sends signs of life: Python loses an interrupt that comes right before it waits for the socket.
+    """
 
     def __init__(self) -> None:
         self._number = count()
@@ -48,7 +51,7 @@ class Answers:
         how, words = self.spoilt.get(number), self.reply(number).words
         if how == "refuses":
             return iter([reply(500, {"error": {"message": "Not now."}})])
-        end = {None: (STOP, DONE), "breaks": (Reset(),), "hangs": (Pause(60),)}[how]
+        end = {None: (STOP, DONE), "breaks": (Reset(),), "hangs": (Pause(0.1), b": PING\n\n") * 600}[how]
         return iter(answer(delta(words), *end))
 
     def reply(self, number: int) -> Reply:
@@ -230,7 +233,9 @@ class Notebook(RuleBasedStateMachine):
 
     @rule()
     def save(self) -> None:
-        made = [nbformat.v4.new_code_cell(cell.source.code, id=cell.id, outputs=cell.outputs) for cell in self.all_cells()]
+        made = [
+            nbformat.v4.new_code_cell(cell.source.code, id=cell.id, outputs=cell.outputs) for cell in self.all_cells()
+        ]
         nbformat.write(nbformat.v4.new_notebook(cells=made), self.path)
         self.unread = self.document()
 
@@ -352,7 +357,9 @@ class LiveNotebook(Notebook):
     def page_tells(self) -> None:
         """Tell the page's cells, as it also does when it is loaded again."""
         self.told, self.untaken = self.ids(), self.document()
-        records = [[output.get("metadata", {}).get("mixroute", {}) for output in cell.outputs] for cell in self.all_cells()]
+        records = [
+            [output.get("metadata", {}).get("mixroute", {}) for output in cell.outputs] for cell in self.all_cells()
+        ]
         turns = [[record["turn"] for record in records if record.get("kind") == "turn"] for records in records]
         self.kernel.report(self.path.name, list(zip([cell.id for cell in self.all_cells()], turns, strict=True)))
 

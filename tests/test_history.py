@@ -74,7 +74,7 @@ class TestRerun:
             desk.ask("a", "one")
             desk.ask("b", "two")
             again = desk.run("a", "%%chat\none again")
-            assert "replaced 1 answer: %thread --undo brings back" in again.text
+            assert "replaced an answer: %thread --undo brings it back" in again.text
             assert desk.ask("c", "three") == ["one again", "A3", "two", "A2", "three"]
             undone = desk.run("d", "%thread --undo")
             assert "Brought back 1 answer" in undone.text
@@ -113,7 +113,7 @@ class TestRerun:
         with desk.behind():
             ran = desk.run("a", "%%chat -c\none")
             assert desk.sent() == ["one"]
-            assert "nothing to go on from: asked anew" in ran.text
+            assert "nothing here to go on from" in ran.text
 
     def test_continue_goes_on_from_a_partial_answer(self, desk: Desk) -> None:
         with desk.behind(answer(delta("half"), Reset()), whole("whole")):
@@ -270,9 +270,13 @@ class TestRestart:
             desk.restart()
             asked = desk.run("c", "%%chat\nthree")
             assert desk.sent() == ["three"]
-            assert "2 turns whose output was cleared: %thread --undo brings back" in asked.text
-            assert "Brought back 2 answers" in desk.run("u", "%thread --undo").text
+            assert "2 turns with cleared output left out: %thread --undo brings them back" in asked.text
+            assert desk.run("u", "%thread --undo").text.count("Brought back 1 answer") == 2
             assert desk.ask("d", "four")[:4] == ["one", "A1", "two", "A2"]
+            notebook.cells += [nbformat.v4.new_code_cell("", id="u", outputs=desk.document.outputs("u"))]
+            nbformat.write(notebook, desk.document.path)
+            desk.restart()
+            assert desk.ask("e", "five")[:4] == ["one", "A1", "two", "A2"]
 
     def test_what_a_killed_kernel_was_writing_is_kept_as_a_partial_answer(self, desk: Desk) -> None:
         with desk.behind(

@@ -55,7 +55,13 @@ def test_names_and_values_need_no_header_and_a_sentence_no_rows() -> None:
 
 
 def test_a_bundle_has_all_three() -> None:
-    assert set(SHOWN._repr_mimebundle_(include=None, exclude=None)) == {"text/plain", "text/markdown", "text/html"}
+    data, metadata = SHOWN._repr_mimebundle_(include=None, exclude=None)
+    assert set(data) == {"text/plain", "text/markdown", "text/html"}
+    assert metadata == {}
+
+
+def test_a_record_goes_into_the_metadata() -> None:
+    assert Table(caption="Set.", record={"kind": "setting"})._repr_mimebundle_()[1] == {"mixroute": {"kind": "setting"}}
 
 
 def test_a_preview_shows_the_body_and_escapes_it() -> None:

@@ -37,6 +37,8 @@ class Notebook:
         self._set: set[str] = set()  # what was set in this kernel's life
         self._saved = SavedNotebook(path) if path is not None else None
         self._taken: object = None  # the page or the cells that were last taken in
+        self._wanting = False  # whether the page shows turns that are not known
+        self._searched: tuple[SavedCell, ...] = ()  # the cells in which they were last looked for
         self._foreign: dict[str, str] = {}  # cells that go by other ids than the file's, with the source last run
         self._news: list[str] = []
         self._outputs: dict[str, str] = {}  # of turns that an undo put into the output of another
@@ -64,7 +66,7 @@ class Notebook:
             self._taken = ()  # the file is taken in once more, to find this cell there
         if page is None:
             self._take_file(self._saved.cells())
-        elif page is not self._taken:
+        elif page is not self._taken or self._wanting:
             self._take_page(page)
         self._recall(run)
 
@@ -115,7 +117,7 @@ class Notebook:
         undone = self.conversation.undo()
         if undone is None:
             offered, self._offered = self._offered, {}
-            return self.conversation.bring_back(offered.items())
+            return self.conversation.bring_back(offered)
         for place, turn in undone.back.items():
             if self.journal is not None and undone.cell is not None:
                 self.journal.keep(str(self.path), undone.cell, place, turn)
@@ -127,10 +129,14 @@ class Notebook:
         return self._outputs[back.turn]
 
     def _take_page(self, page: Page) -> None:
-        self._taken = page
-        known = all(self.conversation.knows(turn) for cell in page.cells for turn in cell.turns)
-        found = {} if known or self._saved is None else self._found(self._saved.cells())
-        self.conversation.take(page.cells, found, whole=True)
+        """Take in a page; turns that it shows and that are not known, of another notebook, come with the next save."""
+        shown = {turn for cell in page.cells for turn in cell.turns}
+        self._wanting = any(not self.conversation.knows(turn) for turn in shown)
+        cells = self._saved.cells() if self._wanting and self._saved is not None else ()
+        if page is self._taken and cells is self._searched:
+            return
+        self._taken, self._searched = page, cells
+        self.conversation.take(page.cells, self._found(cells), whole=True)
 
     def _take_file(self, cells: tuple[SavedCell, ...]) -> None:
         if cells is self._taken:
@@ -196,7 +202,8 @@ class Notebook:
         by_cell = groupby(kept, key=lambda kept: kept.cell)
         self._offered = {cell: {kept.place: kept.turn for kept in group} for cell, group in by_cell}
         if kept:
-            self._news.append(f"{counted(len(kept), 'turn')} whose output was cleared: %thread --undo brings back")
+            left_out = f"{counted(len(kept), 'turn')} with cleared output left out"
+            self._news.append(f"{left_out}: %thread --undo brings them back")
 
     def _found(self, cells: Iterable[SavedCell]) -> dict[str, Turn]:
         """Return the turns of the file that were never seen before, by id."""

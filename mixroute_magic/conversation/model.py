@@ -294,11 +294,11 @@ class Conversation:
             return Undone(self._edits.undo(change), edit=change)
         return self._put_back(change.cell, change.turns)
 
-    def bring_back(self, found: Iterable[tuple[str, Mapping[int, Turn]]]) -> list[Undone]:
+    def bring_back(self, found: Mapping[str, Mapping[int, Turn]]) -> list[Undone]:
         """Put turns that the journal kept back into their cells, where these are there and hold none."""
-        cells = [(cell, turns) for cell, turns in found if cell in self._order and not self.turn_ids(cell)]
-        self._known |= {turn.turn: turn for _, turns in cells for turn in turns.values()}
-        return [self._put_back(cell, turns) for cell, turns in cells]
+        cells = [cell for cell in self._order if cell in found and not self.turn_ids(cell)]
+        self._known |= {turn.turn: turn for cell in cells for turn in found[cell].values()}
+        return [self._put_back(cell, found[cell]) for cell in cells]
 
     def broken_off(self, kept: Kept) -> bool:
         """Put an answer that a killed kernel was writing into its cell, if that is there; it erases nothing."""
@@ -318,6 +318,8 @@ class Conversation:
             for key, cell in self._cells.items():
                 if edit.turns and set(edit.turns) == self.turn_ids(key):
                     self._cells[key] = replace(cell, turns=edit.restored)
+            if not edit.turns and edit.cell in self._order and not self.turn_ids(edit.cell):
+                self._cells[edit.cell] = _Cell(turns=edit.restored, next_place=len(edit.restored))
 
     def _put_back(self, key: str, turns: Mapping[int, Turn]) -> Undone:
         gone = self._cells[key].turns if key in self._cells else {}
@@ -325,7 +327,9 @@ class Conversation:
             number=self._cells[key].number if key in self._cells else None, turns=dict(turns), next_place=len(turns)
         )
         named = tuple(turn.turn for turn in gone.values())
-        record = Edit(id=uuid.uuid4().hex, created=now(), action=RESTORE, turns=named, restored=complete(turns))
+        restored = complete(turns)
+        where = "" if named else key
+        record = Edit(id=uuid.uuid4().hex, created=now(), action=RESTORE, turns=named, cell=where, restored=restored)
         return Undone(record, cell=key, gone=gone, back=complete(turns))
 
     def _changed(self, edit: Edit) -> Edit:

@@ -39,7 +39,7 @@ class Page:
     """A notebook as one page has it, saved or not; its path is relative to the server's root."""
 
     path: str
-    cells: tuple[PageCell, ...]
+    cells: tuple[PageCell, ...]  # the code cells
 
 
 class LivePages:

@@ -38,7 +38,8 @@ class Edit:
     """A change to a thread: ``turns`` are the ids concerned.
 
     ``fork`` lets them, which stand in ``parent``, stand in ``thread``, too; ``forget`` takes them out of it;
-    ``restore`` puts ``restored``, by place, where they stand; ``undo`` takes back the edit ``undoes``.
+    ``restore`` puts ``restored``, by place, where they stand, or into the empty ``cell``; ``undo`` takes back the edit
+    ``undoes``.
     """
 
     id: str
@@ -46,6 +47,7 @@ class Edit:
     action: str
     thread: str = ""
     parent: str = ""
+    cell: str = ""
     turns: tuple[str, ...] = ()
     restored: Mapping[int, Turn] = field(default_factory=dict)
     undoes: str = ""
@@ -55,6 +57,7 @@ class Edit:
         told = {
             "thread": self.thread,
             "parent": self.parent,
+            "cell": self.cell,
             "turns": list(self.turns),
             "restored": {str(place): turn.to_metadata() for place, turn in self.restored.items()},
             "undoes": self.undoes,
@@ -109,7 +112,7 @@ def _chosen(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _edit(record: Mapping[str, Any], created: str) -> Edit | None:
-    texts = {name: record.get(name, "") for name in ("edit", "action", "thread", "parent", "undoes")}
+    texts = {name: record.get(name, "") for name in ("edit", "action", "thread", "parent", "cell", "undoes")}
     turns = record.get("turns", [])
     if not all(isinstance(text, str) for text in texts.values()) or not isinstance(turns, list):
         return None

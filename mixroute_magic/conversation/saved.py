@@ -34,7 +34,7 @@ class SavedNotebook:
         self._cells: tuple[SavedCell, ...] = ()
 
     def cells(self) -> tuple[SavedCell, ...]:
-        """Return the cells in document order, as they could last be read: a file that was moved deletes no cell."""
+        """Return the code cells in document order, as last readable: a file that was moved deletes no cell."""
         with suppress(OSError):
             status = self.path.stat()
             stamp = (status.st_mtime_ns, status.st_size)
@@ -70,7 +70,7 @@ def _read(path: Path) -> tuple[SavedCell, ...] | None:
     """
     try:
         notebook = json.loads(path.read_bytes())
-        return tuple(_cell(cell) for cell in notebook["cells"] if "id" in cell)
+        return tuple(_cell(cell) for cell in notebook["cells"] if "id" in cell and cell.get("cell_type") == "code")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None  # half written, or no notebook: the next save will be read
 

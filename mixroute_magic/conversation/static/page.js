@@ -2,9 +2,11 @@
 //
 // {path, cells: [[id, turn, …], …], others: {client: path, …}}
 //
-// All cells in order, each with the ids of the turns that its outputs show; and the notebooks that share the kernel in
+// All code cells in order, each with the ids of the turns that its outputs show; and the notebooks that share the kernel in
 // this window, by the client id of their connection. What is read here is JupyterLab's own and no public interface:
 // where any of it is missing, nothing is told.
+
+const isCode = ({ type }) => type === "code"; // a chat cell that became a text cell holds no turn
 
 function turns({ outputs }) {
   const records = Array.from({ length: outputs?.length ?? 0 }, (_, place) => outputs.get(place).metadata?.mixroute);
@@ -30,7 +32,7 @@ function initialize({ model }) {
     try {
       model.send({
         path: context.localPath,
-        cells: Array.from(cells, (cell) => [cell.id, ...turns(cell)]),
+        cells: Array.from(cells).filter(isCode).map((cell) => [cell.id, ...turns(cell)]),
         others: others(context.sessionContext),
       });
     } catch {

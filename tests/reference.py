@@ -56,8 +56,7 @@ class Held:
 
     def so_far(self, thread: str) -> Messages:
         """Return what ``-c`` goes on from: all that the last run said, else the turns that it left."""
-        end = min(self.broken, default=len(self.turns))
-        said = [turn for place, turn in sorted(self.turns.items()) if place < end]
+        said = [turn for place, turn in sorted(self.turns.items()) if all(place < end for end in self.broken)]
         return words([*said, *self.broken.values()], thread)
 
 

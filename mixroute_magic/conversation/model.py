@@ -1,8 +1,7 @@
 """The conversation: turns, the cells they belong to, and what stands above a cell. Pure, no input or output.
 
 A turn belongs to a cell and to its place in that cell's run, so that two ``%chat`` in one cell are two turns, and a
-re-run replaces its own turns and no others. Order is the document's, as a page or a file last showed it; cells that it
-does not know yet follow in the order of their first run.
+re-run replaces its own turns and no others.
 """
 
 from __future__ import annotations
@@ -10,10 +9,9 @@ from __future__ import annotations
 import uuid
 from collections import deque
 from dataclasses import dataclass, field, replace
-from functools import cached_property
-from itertools import islice
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
+from mixroute_magic.conversation.cells import Cell, Cells
 from mixroute_magic.conversation.edits import Edits
 from mixroute_magic.conversation.records import RESTORE, Edit, now
 from mixroute_magic.conversation.turn import COMPLETE, Turn, complete, contexts
@@ -21,23 +19,12 @@ from mixroute_magic.conversation.turn import COMPLETE, Turn, complete, contexts
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from mixroute_magic.conversation.cells import Shown
     from mixroute_magic.conversation.journal import Kept
 
-__all__ = ["Conversation", "Line", "Run", "Shown", "Undone"]
+__all__ = ["Conversation", "Line", "Run", "Undone"]
 
 _CHANGES_KEPT = 100
-
-
-class Shown(Protocol):
-    """A cell as a page or a file shows it: its id, and the ids of the turns in its outputs."""
-
-    @property
-    def id(self) -> str:
-        """The cell's id."""
-
-    @property
-    def turns(self) -> Sequence[str]:
-        """The ids of its turns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,23 +61,6 @@ class Undone:
     edit: Edit | None = None
 
 
-@dataclass(frozen=True)
-class _Cell:
-    """The turns of one cell by their place in its newest run, and those that stood there before this run."""
-
-    run_id: str = ""
-    number: int | None = None
-    turns: Mapping[int, Turn] = field(default_factory=dict)
-    before: Mapping[int, Turn] = field(default_factory=dict)
-    next_place: int = 0
-    replaced: bool = False
-
-    @cached_property
-    def standing(self) -> tuple[Turn, ...]:
-        """What it contributes to its threads; worked out once, since every cell below asks for it."""
-        return tuple(complete(self.turns).values())
-
-
 @dataclass(frozen=True, slots=True)
 class _CellChange:
     """What a cell held before it changed."""
@@ -103,81 +73,40 @@ class Conversation:
     """All threads of one notebook."""
 
     def __init__(self) -> None:
-        self._cells: dict[str, _Cell] = {}  # in the order of their first run
-        self._order: dict[str, int] = {}
-        self._listed: set[str] = set()  # cells that a document once showed: missing in the next, they are deleted
-        self._known: dict[str, Turn] = {}  # all turns ever, by id: copies of cells show them again
+        self._cells = Cells()
         self._edits = Edits()
         self._changes: deque[_CellChange | Edit] = deque(maxlen=_CHANGES_KEPT)
 
     # The document
 
     def take(self, document: Sequence[Shown], found: Mapping[str, Turn] | None = None, *, whole: bool = False) -> int:
-        """Take in a document: its order, and the turns of cells that are not known yet; otherwise memory wins.
-
-        Parameters
-        ----------
-        document
-            The cells as they stand on the page, or as they were saved.
-        found
-            Turns that the file holds, by id.
-        whole
-            Whether there are no other cells: a page shows all, a file only those that were saved.
-
-        Returns
-        -------
-        int
-            How many complete turns came in.
-        """
-        shown = {cell.id: cell.turns for cell in document}
-        self._order = {cell: place for place, cell in enumerate(shown)}
-        self._listed |= self._order.keys() | (self._cells.keys() if whole else set())
-        unseen = {name: turn for name, turn in (found or {}).items() if name not in self._known}
-        self._known |= unseen
-        return sum(self._take_cell(cell, unseen, shown) for cell in document if cell.turns)
-
-    def _take_cell(self, cell: Shown, unseen: Mapping[str, Turn], shown: Mapping[str, Sequence[str]]) -> int:
-        """Take a cell's turns over if it is new, or if another kernel has asked in it since."""
-        turns = [self._known[turn] for turn in dict.fromkeys(cell.turns) if turn in self._known]
-        mine = self._cells.get(cell.id)
-        if not turns or (mine is not None and not _newer(turns, mine, unseen)):
-            return 0
-        moved = {turn.turn for turn in turns}
-        if mine is None and not moved <= unseen.keys():  # whoever holds what was never seen before shows it, too
-            self._leave_former_owner(moved, shown)
-        self._cells[cell.id] = _Cell(turns=dict(enumerate(turns)), next_place=len(turns))
-        return len(self._cells[cell.id].standing)
-
-    def _leave_former_owner(self, moved: set[str], shown: Mapping[str, Sequence[str]]) -> None:
-        """Take turns from a cell whose output is seen elsewhere and no longer there: split, or copied and deleted."""
-        for owner, cell in self._cells.items():
-            if moved.isdisjoint(shown.get(owner, moved)):
-                left = {place: turn for place, turn in cell.turns.items() if turn.turn not in moved}
-                self._cells[owner] = replace(cell, turns=left)
+        """Take in a document, as `Cells.take` does."""
+        return self._cells.take(document, found, whole=whole)
 
     def knows(self, turn: str) -> bool:
         """Say whether a turn was ever part of it."""
-        return turn in self._known
-
-    def rename(self, old: str, new: str) -> None:
-        """Let a cell go by another id: front ends need not use those of the file."""
-        cell = self._cells.pop(old, None)
-        if cell is not None:
-            self._cells.setdefault(new, cell)
+        return turn in self._cells.known
 
     def turn_ids(self, cell: str) -> set[str]:
         """Return the ids of the turns that a cell holds."""
-        return {turn.turn for turn in self._cells[cell].turns.values()} if cell in self._cells else set()
+        return self._cells[cell].turn_ids
 
-    def places(self, run: Run) -> int | None:
-        """Return how many turns a run has asked; ``None`` where it asked none."""
-        cell = self._cells.get(run.cell)
-        return cell.next_place if cell is not None and cell.run_id == run.id else None
+    def rename(self, old: str, new: str) -> None:
+        """Let a cell go by another id: front ends need not use those of the file."""
+        self._cells.rename(old, new)
 
     def number(self, cell: str, number: int | None) -> None:
         """Note the number of a cell's last run, as the file has it."""
-        if cell in self._cells and self._cells[cell].number is None:
-            self._cells[cell] = replace(self._cells[cell], number=number)
+        self._cells.number(cell, number)
+
+    def is_above(self, cell: str, run: Run) -> bool:
+        """Say whether a cell of the document stands above the running one."""
+        return self._cells.is_above(cell, run.cell)
+
+    def places(self, run: Run) -> int | None:
+        """Return how many turns a run has asked; ``None`` where it asked none."""
+        cell = self._cells[run.cell]
+        return cell.next_place if cell.run_id == run.id else None
 
     # What stands above
 
@@ -210,8 +139,8 @@ class Conversation:
 
     def own(self, run: Run, thread: str) -> list[Turn]:
         """Return the turns from which a run's first question can go on: its cell's, a last partial one included."""
-        cell = self._cells.get(run.cell)
-        if cell is None or cell.run_id == run.id:
+        cell = self._cells[run.cell]
+        if cell.run_id == run.id:
             return []
         turns = complete(cell.turns)
         if cell.turns:
@@ -222,23 +151,21 @@ class Conversation:
 
     def recorded(self, run: Run, request_hash: str) -> Turn | None:
         """Return a complete turn that was asked just so: the cell's own at this place, else the notebook's newest."""
-        cell = self._cells.get(run.cell, _Cell())
+        cell = self._cells[run.cell]
         before, place = (cell.before, cell.next_place) if cell.run_id == run.id else (cell.turns, 0)
         mine = complete(before).get(place)
-        same = [turn for turn in reversed(self._known.values()) if turn.request_hash == request_hash]
-        if mine is not None and mine.request_hash == request_hash:
-            return mine
-        return next((turn for turn in same if turn.status == COMPLETE), None)
+        known = [*([mine] if mine is not None else []), *reversed(self._cells.known.values())]
+        same = (turn for turn in known if turn.request_hash == request_hash and turn.status == COMPLETE)
+        return next(same, None)
 
     # Asking
 
     def begin(self, run: Run) -> int:
         """Begin a turn and return its place in the cell; the first of a run puts the cell's earlier turns aside."""
-        if run.cell not in self._order:
-            self._listed.discard(run.cell)  # it runs, so it is not deleted: an undo brought it back
-        cell = self._cells.get(run.cell)
-        if cell is None or cell.run_id != run.id:
-            cell = _Cell(run.id, run.number, before=cell.turns if cell else {})
+        self._cells.ran(run.cell)
+        cell = self._cells[run.cell]
+        if cell.run_id != run.id:
+            cell = Cell(run.id, run.number, before=cell.turns)
         self._cells[run.cell] = replace(cell, next_place=cell.next_place + 1)
         return cell.next_place
 
@@ -252,7 +179,6 @@ class Conversation:
         if turn.status != COMPLETE:
             turn = replace(turn, earlier={later: left for later, left in before.items() if later >= place})
         turn = replace(turn, also_in=self._edits.inherited(before.get(place), turn.thread))
-        self._known[turn.turn] = turn
         replaced = 0
         if turn.status == COMPLETE and not cell.replaced and before and not _same(turn, before.get(place)):
             replaced = len(before)
@@ -262,10 +188,10 @@ class Conversation:
 
     def left(self, run: Run) -> None:
         """Take the turns of a cell out that ran to its end and asked nothing: they no longer stand there."""
-        cell = self._cells.get(run.cell)
-        if cell is not None and cell.standing:
+        cell = self._cells[run.cell]
+        if cell.standing:
             self._changes.append(_CellChange(run.cell, cell.turns))
-        self._cells[run.cell] = _Cell(run.id, run.number)
+        self._cells[run.cell] = Cell(run.id, run.number)
 
     # Editing
 
@@ -296,15 +222,14 @@ class Conversation:
 
     def bring_back(self, found: Mapping[str, Mapping[int, Turn]]) -> list[Undone]:
         """Put turns that the journal kept back into their cells, where these are there and hold none."""
-        cells = [cell for cell in self._order if cell in found and not self.turn_ids(cell)]
-        self._known |= {turn.turn: turn for cell in cells for turn in found[cell].values()}
+        cells = [cell for cell in self._cells.shown if cell in found and not self.turn_ids(cell)]
         return [self._put_back(cell, found[cell]) for cell in cells]
 
     def broken_off(self, kept: Kept) -> bool:
         """Put an answer that a killed kernel was writing into its cell, if that is there; it erases nothing."""
-        if kept.cell not in self._order:
+        if kept.cell not in self._cells.shown:
             return False
-        cell = self._cells.get(kept.cell, _Cell())
+        cell = self._cells[kept.cell]
         left = {place: turn for place, turn in complete(cell.turns).items() if place >= kept.place}
         so_far = {place: turn for place, turn in cell.turns.items() if place < kept.place}
         self._cells[kept.cell] = replace(cell, turns={**so_far, kept.place: replace(kept.turn, earlier=left)})
@@ -315,62 +240,33 @@ class Conversation:
         made = sorted(edits, key=lambda entry: entry[1].created)
         self._edits.restore(made)
         for edit in (edit for _, edit in made if edit.action == RESTORE):
-            for key, cell in self._cells.items():
-                if edit.turns and set(edit.turns) == self.turn_ids(key):
-                    self._cells[key] = replace(cell, turns=edit.restored)
-            if not edit.turns and edit.cell in self._order and not self.turn_ids(edit.cell):
-                self._cells[edit.cell] = _Cell(turns=edit.restored, next_place=len(edit.restored))
+            holding = [cell for cell in self._cells.shown if self.turn_ids(cell) == set(edit.turns)]
+            for cell in holding if edit.turns else [cell for cell in holding if cell == edit.cell]:
+                self._cells[cell] = replace(self._cells[cell], turns=edit.restored)
 
     def _put_back(self, key: str, turns: Mapping[int, Turn]) -> Undone:
-        gone = self._cells[key].turns if key in self._cells else {}
-        self._cells[key] = _Cell(
-            number=self._cells[key].number if key in self._cells else None, turns=dict(turns), next_place=len(turns)
-        )
+        gone = self._cells[key].turns
+        self._cells[key] = Cell(number=self._cells[key].number, turns=turns)
         named = tuple(turn.turn for turn in gone.values())
-        restored = complete(turns)
-        where = "" if named else key
-        record = Edit(id=uuid.uuid4().hex, created=now(), action=RESTORE, turns=named, cell=where, restored=restored)
-        return Undone(record, cell=key, gone=gone, back=complete(turns))
+        back, where = complete(turns), "" if named else key
+        record = Edit(id=uuid.uuid4().hex, created=now(), action=RESTORE, turns=named, cell=where, restored=back)
+        return Undone(record, cell=key, gone=gone, back=back)
 
     def _changed(self, edit: Edit) -> Edit:
         self._changes.append(edit)
         return edit
 
-    # Order
-
-    def _above(self, run: Run) -> list[_Cell]:
+    def _above(self, run: Run) -> list[Cell]:
         """Return the cells above, and this one as far as this run of it has come."""
-        above = [self._cells[cell] for cell in self._cells_above(run.cell)]
-        here = self._cells.get(run.cell)
-        if here is not None and here.run_id == run.id:
+        above = [self._cells[cell] for cell in self._cells.above(run.cell)]
+        here = self._cells[run.cell]
+        if here.run_id == run.id:
             kept = complete({place: turn for place, turn in here.turns.items() if place < here.next_place})
             above.append(replace(here, turns={place: turn for place, turn in kept.items() if place < here.next_place}))
         return above
 
     def _standing(self) -> list[Turn]:
-        return [turn for cell in self._document() for turn in self._cells[cell].standing]
-
-    def _document(self) -> list[str]:
-        """Return the cells that are there, in order: those shown as shown, then those never shown as first run."""
-        shown = [cell for cell in self._order if cell in self._cells]
-        return shown + [cell for cell in self._cells if cell not in self._listed]
-
-    def is_above(self, cell: str, run: Run) -> bool:
-        """Say whether a cell of the document stands above the running one."""
-        below = len(self._order)
-        return self._order.get(cell, below) < self._order.get(run.cell, below)
-
-    def _cells_above(self, cell: str) -> list[str]:
-        if cell in self._order:
-            return [other for other in islice(self._order, self._order[cell]) if other in self._cells]
-        cells = self._document()
-        return cells[: cells.index(cell)] if cell in cells else cells
-
-
-def _newer(turns: Sequence[Turn], mine: _Cell, unseen: Mapping[str, Turn]) -> bool:
-    """Say whether a file shows a turn that this kernel never had and that is newer than all it has in this cell."""
-    newest = max((turn.created or "" for turn in mine.turns.values()), default="")
-    return bool(newest) and any(turn.turn in unseen and (turn.created or "") > newest for turn in turns)
+        return [turn for cell in self._cells.standing() for turn in self._cells[cell].standing]
 
 
 def _same(turn: Turn, former: Turn | None) -> bool:

@@ -140,8 +140,8 @@ def _as_asked_before(plan: Plan) -> Iterator[Plan]:
     yield plan
     if plan.continued and plan.continued[-1].answered:
         *earlier, last = plan.continued
-        *before, question, _ = last.exchange
-        if question.text == plan.prompt:
+        *before, _, _ = last.exchange
+        if last.question == plan.prompt:
             yield replace(plan, continued=[*earlier, *([replace(last, messages=tuple(before))] if before else [])])
 
 

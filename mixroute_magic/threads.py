@@ -128,9 +128,10 @@ def _brought_back(notebook: Notebook, done: Sequence[Undone]) -> list[Shown]:
     """Show the answers that are back, in their own cells as far as the page can, and here in any case."""
     for undone in done:
         for place, turn in undone.back.items():
-            if place in undone.gone:
-                output_id = notebook.shown_instead(undone.gone[place], turn)
-                show_again(output_id, _output(turn, ("brought back",), question=True), turn.to_metadata())
+            gone = undone.gone.get(place)
+            if gone is not None:
+                output = _output(turn, ("brought back",), question=gone.question != turn.question)
+                show_again(notebook.shown_instead(gone, turn), output, turn.to_metadata())
     return [
         Shown(
             f"Brought back {counted(len(undone.back), 'answer')}:",

@@ -59,6 +59,11 @@ class Turn:
         return tuple(message for message in self.messages if message.role != "system")
 
     @property
+    def question(self) -> str:
+        """The words that it answers."""
+        return next((message.text for message in reversed(self.messages) if message.role == "user"), "")
+
+    @property
     def answered(self) -> bool:
         """Whether any words of an answer came."""
         return self.messages[-1].role == "assistant"

@@ -9,8 +9,10 @@ from mixroute_magic.gateway.lengths import is_too_long, told
 # As the providers' own documentation, and users who quote them, have it.
 REFUSALS = {
     "OpenAI": (
-        "This model's maximum context length is 8192 tokens. However, you requested 9000 tokens (8000 in the "
-        "messages, 1000 in the completion). Please reduce the length of the messages or completion.",
+        (
+            "This model's maximum context length is 8192 tokens. However, you requested 9000 tokens (8000 in the "
+            "messages, 1000 in the completion). Please reduce the length of the messages or completion."
+        ),
         (8192, 9000),
     ),
     "OpenAI, new": (

@@ -168,5 +168,5 @@ class ChatInterrupted(KeyboardInterrupt):
             return ["Interrupted: nothing had arrived yet.", "Run the cell again."]
         return [
             "Interrupted: the text so far is kept above; it is not part of the conversation.",
-            "Run the cell again.",
+            "Run the cell again, or go on from there: %%chat -c.",
         ]

@@ -52,6 +52,7 @@ class Session:
         self.credentials = Credentials()
         self.limits: dict[tuple[str, str], Limit] = {}  # of models at gateways, as these have told
         self._notebooks: dict[Path | None, Notebook] = {}
+        self._told: dict[str, Path | None] = {}  # the notebook's path, by the page that told it
         self._root: Path | None = None  # of the server, for the paths that pages tell
         self._by_client: dict[str, Notebook] = {}
         self._asked_in: str | None = None  # the id of the last run in which something was asked
@@ -149,18 +150,18 @@ class Session:
         if told is not None:
             self._root = self._root or server_root(told, started_as)
             path = self._root / told if self._root else started_as
-        client = client_id(request)
-        mine = self._by_client.get(client)
-        if told is not None and mine is not None and mine.path is not None and path not in {mine.path, None}:
-            self._renamed(mine, path)
-        notebook = self._by_client[client] = self._notebooks.setdefault(path, Notebook(path))
+            self._follow(client_id(request), path)
+        notebook = self._by_client[client_id(request)] = self._notebooks.setdefault(path, Notebook(path))
         notebook.journal = self.journal if path is not None else None
         return notebook
 
-    def _renamed(self, notebook: Notebook, path: Path | None) -> None:
-        if path is not None and path not in self._notebooks:
-            self._notebooks[path] = self._notebooks.pop(notebook.path)
-            notebook.renamed(path)
+    def _follow(self, client: str, path: Path | None) -> None:
+        """Take in under which path a page has its notebook; another one than before is a rename."""
+        before = self._told.get(client)
+        if path is not None and before is not None and before in self._notebooks and path not in self._notebooks:
+            self._notebooks[path] = self._notebooks.pop(before)
+            self._notebooks[path].renamed(path)
+        self._told[client] = path
 
     def client(self) -> Client:
         """Return the client for the gateway as it is configured now."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,14 +40,15 @@ def thread(session: Session, options: ThreadOptions) -> Sequence[Table | Shown]:
         "listing": lambda: _list(notebook),
     }
     wanted = (action for option, action in actions.items() if getattr(options, option) not in {None, False})
-    done = next(wanted, lambda: _switch(session, notebook, name))()
+    done = next(wanted, lambda: _show(session, notebook, options.name))()
     return [done] if isinstance(done, Table) else done
 
 
-def _switch(session: Session, notebook: Notebook, name: str) -> Table:
-    """Go on with a thread; the record stays only where that changes something."""
-    changed = name != notebook.thread
-    notebook.use(name)
+def _show(session: Session, notebook: Notebook, chosen: str | None) -> Table:
+    """Show what a chat cell here would send; go on with another thread where one is named."""
+    if chosen:
+        notebook.use(chosen)
+    name = notebook.thread
     lines = notebook.conversation.lines(session.run(), name)
     above = [line.turn for line in lines]
     sent = without_demo_turns(session, above)
@@ -56,7 +58,7 @@ def _switch(session: Session, notebook: Notebook, name: str) -> Table:
     if any(line.stale for line in shown):
         notes.append("stale: answered before what stands above it changed. Run its cell again to ask anew.")
     system = settings(session.config, notebook.chosen).system
-    record = Setting(created=now(), thread=name).to_metadata() if changed else None
+    record = Setting(created=now(), thread=name).to_metadata() if chosen else None
     return _table(name, shown, system, notes, record)
 
 
@@ -146,7 +148,7 @@ def _export(notebook: Notebook, name: str, file: str) -> Table:
     from mixroute_magic.conversation.export import export
 
     turns = notebook.conversation.thread(name)
-    path = Path(file).expanduser()
+    path = Path(os.path.expanduser(file))
     title = notebook.path.name if notebook.path else None
     export(path, turns, thread=name, notebook=title, bundle=_output, running=notebook.path)
     return Table(caption=f"Thread {name}, {counted(len(turns), 'turn')}, written to {path}.")
@@ -158,7 +160,7 @@ def _import(session: Session, notebook: Notebook, name: str, file: str) -> Table
 
     session.asks()
     run = session.run()
-    path = Path(file).expanduser()
+    path = Path(os.path.expanduser(file))
     turns = [replace(turn, thread=name) for turn in import_turns(path)]
     for turn in turns:
         kept, _ = notebook.record(run, notebook.conversation.begin(run), turn)

@@ -257,6 +257,24 @@ class TestRestart:
             assert desk.ask("c", "three") == ["one again", "A3", "two", "A2", "three"]
             assert "%thread main leads back" in desk.run("f", "%thread --fork other").text
             assert desk.run("g", "%thread --fork other").status == "error"
+            for _ in range(3):
+                assert "Undone: the fork" in desk.run("u", "%thread --undo").text
+            assert desk.ask("c", "three", "--thread other") == ["two", "A2", "three"]
+
+    def test_a_thread_chosen_again_stays_chosen_and_a_look_chooses_none(self, desk: Desk) -> None:
+        with desk.behind():
+            desk.ask("a", "one")
+            desk.run("t", "%thread side")
+            desk.ask("b", "two")
+            for _ in range(2):
+                desk.run("m", "%thread main")
+            desk.document.save("a", "t", "b", "m")
+            desk.restart()
+            assert desk.ask("c", "three") == ["one", "A1", "three"]
+            desk.document.save("a", "t", "b")
+            desk.restart()
+            desk.run("d", "%thread")
+            assert desk.run("a", "%%chat\none").metadata["thread"] == "main"
 
     def test_cleared_outputs_are_forgotten_and_offered_by_undo(self, desk: Desk) -> None:
         with desk.behind():

@@ -21,6 +21,7 @@ class Edits:
     def __init__(self) -> None:
         self._edits: list[Edit] = []
         self._made_in: dict[str, str] = {}  # cells, by edit
+        self._former: dict[str, Edit | None] = {}  # forks that a re-run of their cell began anew, by the newer edit
         self._forked: dict[str, set[str]] = {}
         self._forgotten: dict[str, set[str]] = {}
 
@@ -54,6 +55,7 @@ class Edits:
             self._edits.remove(former)
         edit = self._add(FORK, thread, turns, parent)
         self._made_in[edit.id] = cell
+        self._former[edit.id] = former
         return edit
 
     def forget(self, thread: str, turns: Sequence[Turn]) -> Edit:
@@ -63,6 +65,9 @@ class Edits:
     def undo(self, edit: Edit) -> Edit:
         """Take an edit back, and return the edit that says so."""
         self._edits.remove(edit)
+        former = self._former.pop(edit.id, None)
+        if former is not None:
+            self._edits.append(former)
         self._fold()
         return Edit(id=uuid.uuid4().hex, created=now(), action=UNDO, undoes=edit.id)
 

@@ -28,26 +28,32 @@ if TYPE_CHECKING:
 
 __all__ = ["chat", "given", "left_out", "merged", "settings", "without_demo_turns"]
 
-_REPLAYS = ("off", "auto", "only")
-
 
 def chat(session: Session, options: ChatOptions, body: str) -> Preview | None:
     """Ask, and leave the answer in the cell; with ``--dry-run`` return what would have been sent."""
     session.asks()
     notebook = session.notebook()
-    mode = options.replay or session.config.choice("replay", _REPLAYS)
+    mode = options.replay or session.replay_mode()
     plan = _plan(session, notebook, options, _filled(body, session), offline=mode == "only")
     plan = plan if mode == "off" else _with_record(plan, session, notebook)
-    if session.credentials.is_in("\n".join(message.text for message in plan.request().messages)):
-        raise TemplateError("The message contains your API key; nothing was sent.", "Take it out, run the cell again.")
+    _check_secrecy(plan, session)
     if options.dry_run:
+        notebook.announced()
         return _preview(plan)
     if mode == "only" and plan.recorded is None:
         raise _not_recorded(plan)
     answer = _replayed(plan.recorded, session) if plan.recorded else _asked(plan, session)
     view = session.view(plan.settings.model, plan.turn)
+    notebook.announced()
     try:
-        reply = ask(plan, answer=answer, notebook=notebook, ledger=session.ledger, view=view)
+        reply = ask(
+            plan,
+            answer=answer,
+            notebook=notebook,
+            ledger=session.ledger,
+            view=view,
+            redact=session.credentials.without_key,
+        )
     except BadRequestError as error:
         if error.code != TOO_LONG:
             raise
@@ -106,24 +112,34 @@ def _plan(session: Session, notebook: Notebook, options: ChatOptions, prompt: st
     name = options.thread or notebook.thread
     own = notebook.conversation.own(run, name) if options.continued else []
     above = [] if options.fresh else notebook.conversation.above(run, name)
-    sent = without_demo_turns(session, [*above, *own], offline=offline)
-    notes = [*notebook.announcement(), *left_out([*above, *own], sent)]
+    sent, going_on = (without_demo_turns(session, turns, offline=offline) for turns in (above, own))
+    notes = [*notebook.announcement(), *left_out([*above, *own], [*sent, *going_on])]
     if above and run.cell_id is None:
         notes.append("history in order of execution")
     if options.continued and not own:
-        notes.append("nothing here to go on from")
+        notes.append("-c: this cell had no answer yet")
     return Plan(
         run=run,
         thread=name,
         gateway=session.gateway(),
         settings=settings(session.config, notebook.chosen, given(options)),
         prompt=prompt,
-        above=[turn for turn in sent if turn not in own],
-        continued=[turn for turn in sent if turn in own],
+        above=sent,
+        continued=going_on,
         fresh=options.fresh,
         own_system=options.system is not None,
         notes=notes,
     )
+
+
+def _check_secrecy(plan: Plan, session: Session) -> None:
+    """Raise `TemplateError` if the key would be sent in a message, or anywhere but in its header."""
+    key = session.credentials
+    if key.is_in(plan.prompt) or key.is_in(f"{plan.settings} {plan.thread}"):
+        raise TemplateError("This cell contains your API key; nothing was sent.", "Take it out, run the cell again.")
+    if key.is_in("\n".join(message.text for turn in (*plan.above, *plan.continued) for message in turn.exchange)):
+        hint = "Delete the cell that holds it, or ask without earlier turns: --fresh."
+        raise TemplateError("An earlier turn contains your API key; nothing was sent.", hint)
 
 
 def _with_record(plan: Plan, session: Session, notebook: Notebook) -> Plan:
@@ -150,7 +166,7 @@ def _not_recorded(plan: Plan) -> ReplayError:
     messages = counted(len(request.messages), "message")
     return ReplayError(
         f"No answer is recorded for this request ({messages} to {request.model} at {plan.gateway}); nothing was sent.",
-        "Its words, its model or what stands above have changed. Ask anew: --replay auto.",
+        "It was never asked with these words, options and turns above. To ask: --replay auto.",
     )
 
 

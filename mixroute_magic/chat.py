@@ -111,10 +111,19 @@ class Plan:
         return Message("user", self.prompt)
 
 
-def ask(plan: Plan, *, answer: Answer, notebook: Notebook, ledger: Ledger, view: ReplyView) -> Reply:
+def ask(
+    plan: Plan,
+    *,
+    answer: Answer,
+    notebook: Notebook,
+    ledger: Ledger,
+    view: ReplyView,
+    redact: Callable[[str], str],
+) -> Reply:
     """Ask one turn, show its answer as it comes, and leave a record of it, whatever happens.
 
-    ``answer`` sends a request and returns its chunks: `Client.send`, or the replay of a recorded turn.
+    ``answer`` sends a request and returns its chunks: `Client.send`, or the replay of a recorded turn. ``redact`` takes
+    a key that a gateway repeats out of what is kept.
 
     Raises
     ------
@@ -125,7 +134,7 @@ def ask(plan: Plan, *, answer: Answer, notebook: Notebook, ledger: Ledger, view:
     """
     request = plan.request()
     started = _started(plan, request)
-    taken = _Taken(ReplyBuilder(request.model, demo=started.demo))
+    taken = _Taken(ReplyBuilder(request.model, demo=started.demo, clean=redact))
     place = notebook.conversation.begin(plan.run)
     entry: str | None = None
     failure: BaseException | None = None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mixroute_magic.asking import given, merged, settings
 from mixroute_magic.conversation.records import Setting, now
-from mixroute_magic.errors import AuthenticationError
+from mixroute_magic.errors import AuthenticationError, SettingError
 from mixroute_magic.gateway.credentials import KEY_VARIABLE
 from mixroute_magic.tables import Table, counted
 
@@ -32,10 +32,14 @@ def model(session: Session, options: ModelOptions, system: str | None = None) ->
     if system is not None:
         told["system"] = system.strip()
     record = None
+    if session.credentials.is_in(f"{told}"):
+        raise SettingError("This cell contains your API key; nothing was set.", "Take it out, and use %mixroute login.")
     if options.reset or told:
         notebook.choose(merged({} if options.reset else notebook.chosen, told))
         record = Setting(created=now(), chosen=notebook.chosen).to_metadata()
-    return _settings_table(settings(session.config, notebook.chosen), notebook.announcement(), record)
+    news = notebook.announcement()
+    notebook.announced()
+    return _settings_table(settings(session.config, notebook.chosen), news, record)
 
 
 def usage(session: Session) -> UsageReport:
@@ -90,7 +94,7 @@ def _status(session: Session) -> Table:
         ["notebook", notebook.path.name if notebook.path else "not known to the kernel"],
         ["thread", f"{notebook.thread}, {counted(notebook.conversation.threads().get(notebook.thread, 0), 'turn')}"],
     ]
-    return Table(caption="How mixroute-magic is set up.", rows=rows, notes=notebook.announcement())
+    return Table(caption="How mixroute-magic is set up.", rows=rows)
 
 
 def _login(session: Session) -> Table:

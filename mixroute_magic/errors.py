@@ -14,7 +14,7 @@
     │   ├── BadRequestError           400, 413, 422 and client mistakes that come as 500
     │   └── ServerError               5xx
     ├── StreamError               the reply broke off, or was not a reply
-    ├── HistoryError              the conversation cannot do this: nothing to undo, to go on from, to export …
+    ├── HistoryError              the conversation cannot do this: nothing to undo or export, too long …
     ├── ReplayError               nothing is recorded for this request, and asking was not allowed
     ├── TemplateError             the cell's text cannot be sent: a {{ … }} fails, or the key is in it
     └── SettingError              a setting, or the gateway's address, cannot be used
@@ -138,7 +138,7 @@ class StreamError(MixRouteError):
 
 
 class HistoryError(MixRouteError):
-    """The conversation cannot do this: nothing to undo, to go on from or to export."""
+    """The conversation cannot do this: nothing to undo, nothing to export, too long for its model."""
 
 
 class ReplayError(MixRouteError):

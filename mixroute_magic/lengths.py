@@ -19,10 +19,14 @@ __all__ = ["Limit", "too_long"]
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """How many tokens a model takes, as a gateway told; ``scale`` is how many of its tokens we estimate as one."""
+    """How many tokens a model takes, as a gateway told; ``scale`` is how many of its tokens we estimate as one.
+
+    ``sure`` where the gateway told both numbers: then a longer request need not be sent to be refused.
+    """
 
     tokens: int
     scale: float
+    sure: bool
 
     @classmethod
     def learned(cls, plan: Plan, error: BadRequestError) -> Limit | None:
@@ -30,44 +34,39 @@ class Limit:
         tokens, asked = told(str(error))
         if tokens is None:
             return None
-        return cls(tokens, (asked or tokens) / max(1, _size(plan)))
+        return cls(tokens, (asked or tokens) / max(1, _size(plan)), sure=asked is not None)
 
     def check(self, plan: Plan) -> None:
         """Raise `HistoryError` if a request is known to be too long, before it is sent."""
-        if _size(plan) * self.scale > self.tokens:
-            raise HistoryError(f"{_fact(plan, self)}; nothing was sent.", _advice(plan, self))
+        tokens = round(_size(plan) * self.scale)
+        if self.sure and tokens > self.tokens:
+            fact = f"about {tokens:,} tokens, and it takes {self.tokens:,}"
+            raise HistoryError(
+                f"The conversation is too long for {plan.settings.model}: {fact}; nothing was sent.",
+                _advice(plan, self),
+            )
 
 
 def too_long(plan: Plan, limit: Limit | None, error: BadRequestError) -> HistoryError:
     """Return the error that says how many turns would have to go, and the command that does it."""
-    told = HistoryError(
-        f"{_fact(plan, limit)}.",
-        _advice(plan, limit),
-        status=error.status,
-        code=error.code,
-        request_id=error.request_id,
+    said = HistoryError(
+        str(error), _advice(plan, limit), status=error.status, code=error.code, request_id=error.request_id
     )
-    told.partial = error.partial
-    return told
-
-
-def _fact(plan: Plan, limit: Limit | None) -> str:
-    model = plan.settings.model
-    if limit is None:
-        return f"The conversation is too long for {model}: about {_size(plan):,} tokens"
-    tokens = round(_size(plan) * limit.scale)
-    return f"The conversation is too long for {model}: about {tokens:,} tokens, and it takes {limit.tokens:,}"
+    said.partial = error.partial
+    return said
 
 
 def _advice(plan: Plan, limit: Limit | None) -> str:
+    lower = "lower --max-tokens, " if plan.settings.max_tokens else ""
     if not plan.above:
-        return "No earlier turns are sent: shorten the question, or use a model that takes more."
+        return f"No earlier turns are sent: {lower}shorten the question, or use a model that takes more."
     turns = counted(len(plan.above), "turn")
     surplus = _surplus(plan, limit)
     if surplus is None:
-        return f"Not even without the {turns} above does it fit: shorten the question, or use a model that takes more."
-    what = f"{surplus} of the {turns} above would have to go" if limit else f"It sends {turns}; {surplus} fewer may fit"
-    return f"{what}: %thread {plan.thread} --rewind {surplus} takes out the last; --fresh asks without any."
+        return f"It would not fit without the {turns} above: {lower}shorten the question, or use another model."
+    what = f"{surplus} of the {turns} above would have to go" if limit else f"{turns} above are sent, try fewer"
+    command = f"in a cell above, %thread {plan.thread} --rewind {surplus} takes the last out"
+    return f"{what}: {command}; --fresh asks without any."
 
 
 def _surplus(plan: Plan, limit: Limit | None) -> int | None:

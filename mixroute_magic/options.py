@@ -15,7 +15,17 @@ from mixroute_magic.arguments import OptionError, Options, did_you_mean, option,
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["ChatOptions", "ModelOptions", "SetupOptions", "ThreadOptions", "UsageOptions", "parse", "parse_chat"]
+__all__ = [
+    "NO_PARAMS",
+    "ChatOptions",
+    "ModelOptions",
+    "SetupOptions",
+    "ThreadOptions",
+    "UsageOptions",
+    "is_thread_name",
+    "parse",
+    "parse_chat",
+]
 
 
 Taken = TypeVar("Taken", bound=Options)
@@ -46,7 +56,7 @@ def _param(word: str) -> tuple[str, Any]:
     key, equals, value = word.partition("=")
     if not (key and equals):
         raise ValueError("write KEY=VALUE, as in top_p=0.9")
-    if key in {"messages", "model"}:
+    if key in _OF_THE_CELLS:
         raise ValueError(f"{key} is no parameter: the cells make the messages, and the model has its own option")
     if key in _OWN_OPTION:
         raise ValueError(f"{key} has an option of its own: {_OWN_OPTION[key]}")
@@ -58,12 +68,20 @@ def _param(word: str) -> tuple[str, Any]:
         return key, value
 
 
+_OF_THE_CELLS = ("messages", "model")
 _OWN_OPTION = {"temperature": "-t", "max_tokens": "--max-tokens", "max_completion_tokens": "--max-tokens"}
+NO_PARAMS = frozenset({*_OF_THE_CELLS, *_OWN_OPTION})
+"""Fields of a request that ``-p`` does not set."""
+
+
+def is_thread_name(name: str) -> bool:
+    """Say whether a thread can have this name: letters, digits, - _ and ., so that it needs no quotes anywhere."""
+    return bool(re.match(r"[^-]", name)) and all(c in "-_." or unicodedata.category(c)[0] in "LMN" for c in name)
 
 
 def _thread_name(word: str) -> str:
     name = unicodedata.normalize("NFC", word)
-    if not re.match(r"[^-]", name) or any(c not in "-_." and unicodedata.category(c)[0] not in "LMN" for c in name):
+    if not is_thread_name(name):
         raise ValueError("a thread's name is made of letters, digits, - _ and .")
     return name
 
@@ -156,7 +174,7 @@ class ThreadOptions(Options):
     listing: bool = option("--list", default=False, about="list the conversations")
     fork: str | None = option("--fork", value="NEW", read=_thread_name, about="go on in a copy, as it stands here")
     rewind: int | None = option("--rewind", value="N", read=_positive, about="take its last N turns above here out")
-    clear: bool = option("--clear", default=False, about="forget its turns")
+    clear: bool = option("--clear", default=False, about="forget all its turns, also those below")
     undo: bool = option("--undo", default=False, about="take back the last replacement, rewind, fork or clearing")
     export: str | None = option("--export", value="FILE", read=_file, about="write it to a .md, .ipynb or .json file")
     imported: str | None = option("--import", value="FILE", read=_file, about="add the turns of a .json or .ipynb file")
@@ -202,6 +220,8 @@ def parse(kind: type[Taken], line: str, cell: str = "") -> Taken:
     if len(given) > 1 and any(option.name == "listing" for option in given):
         raise OptionError("--list only shows: give it alone")
     actions = [option.metadata["flags"][0] for option in given if option.metadata["flags"]]
+    if kind is ThreadOptions and actions == ["--undo"] and len(given) > 1:
+        raise OptionError("--undo takes back the last change of any thread: give it alone")
     if kind is ThreadOptions and len(actions) > 1:
         raise OptionError(f"{actions[0]} and {actions[1]} are two actions: give one of them")
     return options

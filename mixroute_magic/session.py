@@ -73,11 +73,13 @@ class Session:
     @property
     def journal(self) -> Journal | None:
         """What remembers turns beside the notebook; ``None`` where `MixRoute.journal` is off."""
-        from mixroute_magic.conversation.journal import Journal
+        if not self.config.journal:
+            return None
+        if self._journal is None:
+            from mixroute_magic.conversation.journal import Journal
 
-        if self._journal is None and self.config.journal:
             self._journal = Journal(warn=_warn)
-        return self._journal if self.config.journal else None
+        return self._journal
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -114,10 +116,11 @@ class Session:
         request = execute_request(self.shell)
         run = current_run(request, self.shell.execution_count)
         notebook = self._by_client.get(client_id(request))
-        if run.cell_id is None:
+        if run.cell_id is None or self.config.current("history") == "execution":
             return
         if notebook is not None and run.id == self._asked_in:
-            notebook.ended(run)
+            if ok:
+                notebook.ended(run)
         elif notebook is not None and ok:
             notebook.left(run)
         elif ok:
@@ -140,13 +143,13 @@ class Session:
         if not attended(request):
             return None
         self.pages.open()
-        return self.pages.of(request or {})
+        return self.pages.of(request)
 
     def _notebook_of(self, request: Mapping[str, Any] | None) -> Notebook:
         """Return the notebook by its page, which knows when it is renamed, else by what the kernel was started for."""
         # A notebook run from a notebook (nbconvert, papermill) inherits the other's path, but names no cells.
         started_as = notebook_path(self.shell, cell_id(request)) if cell_id(request) else None
-        path, told = started_as, self.pages.path_of(request or {})
+        path, told = started_as, self.pages.path_of(request)
         if told is not None:
             self._root = self._root or server_root(told, started_as)
             path = self._root / told if self._root else started_as
@@ -192,6 +195,10 @@ class Session:
         from mixroute_magic.display.views import open_view
 
         return open_view(model, output_id, terminal=execute_request(self.shell) is None, attended=self.attended())
+
+    def replay_mode(self) -> str:
+        """Return whether unchanged requests are answered from their records: ``off``, ``auto`` or ``only``."""
+        return self.config.choice("replay", ("off", "auto", "only"))
 
     def recorded(self, notebook: Notebook, run: Run, request_hash: str) -> Turn | None:
         """Return the turn that was asked exactly so: from the notebook, the journal, or the folder's notebooks."""

@@ -33,7 +33,7 @@ class Table:
     record: Mapping[str, Any] | None = None
 
     def __repr__(self) -> str:
-        table = [*([self.header] if self.header else []), *self.rows]
+        table = [[_printable(cell) for cell in row] for row in [*([self.header] if self.header else []), *self.rows]]
         widths = [max(map(_width, column)) for column in zip(*table, strict=True)]
         if self.header:
             table.insert(1, ["─" * width for width in widths])
@@ -94,6 +94,11 @@ def counted(number: int, noun: str) -> str:
 def markdown_text(text: str) -> str:
     """Return text so that Markdown shows it as it is: no markup, no HTML, no formula, one line."""
     return re.sub(r"([\\`*_\[\]|~$])", r"\\\1", escape(" ".join(text.split()), quote=False))
+
+
+def _printable(text: str) -> str:
+    """Return text without what would move a terminal's cursor."""
+    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def _width(text: str) -> int:

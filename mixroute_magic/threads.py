@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,8 +51,9 @@ def _show(session: Session, notebook: Notebook, chosen: str | None) -> Table:
     name = notebook.thread
     lines = notebook.conversation.lines(session.run(), name)
     above = [line.turn for line in lines]
-    sent = without_demo_turns(session, above)
+    sent = without_demo_turns(session, above, offline=session.replay_mode() == "only")
     notes = [*notebook.announcement(), *left_out(above, sent)]
+    notebook.announced()
     kept = {turn.turn for turn in sent}
     shown = [line for line in lines if line.turn.turn in kept]
     if any(line.stale for line in shown):
@@ -73,10 +74,12 @@ def _list(notebook: Notebook) -> Table:
 def _fork(session: Session, notebook: Notebook, name: str, new: str) -> Table:
     """Begin a thread with what stands above; a cell that has begun it before begins it anew, from the same parent."""
     conversation, run = notebook.conversation, session.run()
-    former = conversation.forked_in(run, new)
+    former = conversation.forked_in(run.cell, new)
     turns = conversation.threads().get(new, 0)
     if former is None and (turns or new == name):
-        raise HistoryError(f"There is a thread {new} already, with {counted(turns, 'turn')}.", "Choose another name.")
+        raise HistoryError(
+            f"There is a thread {new} already.", f"Choose another name, or go on with it: %thread {new}."
+        )
     edit = conversation.fork(run, former.parent if former and name == new else name, new)
     notebook.use(new)
     taken_along = counted(len(edit.turns), "turn")
@@ -92,7 +95,7 @@ def _rewind(session: Session, notebook: Notebook, name: str, count: int) -> Tabl
     if count > len(above):
         raise HistoryError(
             f"Thread {name} has only {counted(len(above), 'turn')} above this cell.",
-            "Rewind by fewer, or run this below.",
+            "Rewind by fewer, or run this in a cell further down.",
         )
     edit = notebook.conversation.rewind(session.run(), name, count)
     return Table(
@@ -148,7 +151,7 @@ def _export(notebook: Notebook, name: str, file: str) -> Table:
     from mixroute_magic.conversation.export import export
 
     turns = notebook.conversation.thread(name)
-    path = Path(os.path.expanduser(file))
+    path = _path(file)
     title = notebook.path.name if notebook.path else None
     export(path, turns, thread=name, notebook=title, bundle=_output, running=notebook.path)
     return Table(caption=f"Thread {name}, {counted(len(turns), 'turn')}, written to {path}.")
@@ -160,7 +163,7 @@ def _import(session: Session, notebook: Notebook, name: str, file: str) -> Table
 
     session.asks()
     run = session.run()
-    path = Path(os.path.expanduser(file))
+    path = _path(file)
     turns = [replace(turn, thread=name) for turn in import_turns(path)]
     for turn in turns:
         kept, _ = notebook.record(run, notebook.conversation.begin(run), turn)
@@ -168,9 +171,15 @@ def _import(session: Session, notebook: Notebook, name: str, file: str) -> Table
     return Table(caption=f"{counted(len(turns), 'turn')} of {path.name} stand in this cell now, in thread {name}.")
 
 
+def _path(file: str) -> Path:
+    with suppress(RuntimeError):  # the name begins with ~ and is no user's
+        return Path(file).expanduser()
+    return Path(file)
+
+
 def _output(turn: Turn, notes: Sequence[str] = (), *, question: bool = False) -> dict[str, str]:
     """Return the output of a turn, with its question where the cell does not show it."""
-    before = turn.exchange[:-1] if question or len(turn.exchange) > len(("question", "answer")) else ()
+    before = turn.exchange[:-1] if question or turn.exchange[2:] else ()
     return bundle(reply_of(turn), turn.status, notes, before)
 
 

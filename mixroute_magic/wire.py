@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -153,10 +153,14 @@ class Reply:
 
 
 class ReplyBuilder:
-    """Gathers chunks into a `Reply`, at any moment: also of a stream that broke."""
+    """Gathers chunks into a `Reply`, at any moment: also of a stream that broke.
 
-    def __init__(self, model: str, *, demo: bool = False) -> None:
+    ``clean`` takes out of its words what must not be kept.
+    """
+
+    def __init__(self, model: str, *, demo: bool = False, clean: Callable[[str], str] = str) -> None:
         self._model = model
+        self._clean = clean
         self._text: list[str] = []
         self._reasoning: list[str] = []
         self._finish_reason: str | None = None
@@ -177,8 +181,8 @@ class ReplyBuilder:
     def reply(self, seconds: float | None = None, first_token_seconds: float | None = None) -> Reply:
         """Return the reply so far, with the times that the caller took."""
         return Reply(
-            text="".join(self._text),
-            reasoning="".join(self._reasoning),
+            text=self._clean("".join(self._text)),
+            reasoning=self._clean("".join(self._reasoning)),
             model=self._model,
             finish_reason=self._finish_reason,
             usage=self._usage,
@@ -236,7 +240,10 @@ def _count(value: Any) -> int | None:
         count = int(float(value))
     except (ValueError, OverflowError):
         return None
-    return count if count >= 0 else None
+    return count if 0 <= count < _MOST_TOKENS else None
+
+
+_MOST_TOKENS = 10**12  # what is more is no count of tokens
 
 
 def _first_count(*values: Any) -> int | None:

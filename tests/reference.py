@@ -37,10 +37,30 @@ class Reply:
 
 @dataclass(frozen=True)
 class Turn:
-    """Questions and answers that belong together."""
+    """Questions and answers that belong together, in a thread and in those to which it came by forks."""
 
     thread: str
     messages: Messages
+    forks: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Edit:
+    """What a cell does to a thread: ``clear``, ``rewind`` by one turn, ``fork`` into another, or ``undo``."""
+
+    action: str
+    thread: str = "main"
+    into: str = ""
+
+
+@dataclass(frozen=True)
+class Change:
+    """What an edit did: turns stand in a thread from then on, or stand there no longer."""
+
+    thread: str
+    turns: frozenset[Turn]
+    forked_in: str | None = None  # the cell
+    parent: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,10 +74,11 @@ class Held:
     def all(self) -> set[Turn]:
         return {*self.turns.values(), *self.broken.values()}
 
-    def so_far(self, thread: str) -> Messages:
-        """Return what ``-c`` goes on from: all that the last run said, else the turns that it left."""
+    @property
+    def so_far(self) -> list[Turn]:
+        """What ``-c`` goes on from: all that the last run said, else the turns that it left."""
         said = [turn for place, turn in sorted(self.turns.items()) if all(place < end for end in self.broken)]
-        return words([*said, *self.broken.values()], thread)
+        return [*said, *self.broken.values()]
 
 
 Document = list[tuple[str, Held]]
@@ -78,13 +99,14 @@ def shown(outputs: Iterable[Mapping[str, Any]]) -> Held:
     return Held(turns, broken)
 
 
-def words(turns: Iterable[Turn], thread: str) -> Messages:
-    """Return what one thread's turns say."""
-    return tuple(message for turn in turns if turn.thread == thread for message in turn.messages)
+def words(turns: Iterable[Turn]) -> Messages:
+    """Return what turns say."""
+    return tuple(message for turn in turns for message in turn.messages)
 
 
 def _turn(record: Mapping[str, Any]) -> Turn:
-    return Turn(record["thread"], tuple((message["role"], message["content"]) for message in record["messages"]))
+    said = tuple((message["role"], message["content"]) for message in record["messages"])
+    return Turn(record["thread"], said, frozenset(record.get("also_in", ())))
 
 
 class Reference:
@@ -96,6 +118,8 @@ class Reference:
         self._order: list[str] = []
         self._listed: set[str] = set()  # cells that were in the document once: missing later, they are deleted
         self._has_page = False
+        self._changes: list[Change] = []
+        self._undo: list[list[Change] | tuple[str, Held]] = []  # the changes, or what a cell held, before each step
 
     def file(self, document: Document) -> None:
         """The file was saved: it tells all turns that it shows, and the order where no page does."""
@@ -137,16 +161,37 @@ class Reference:
             left = {place: turn for place, turn in self.held[owner].turns.items() if turn not in moved.all}
             self.held[owner] = Held(left)
 
+    # What stands above
+
     def above(self, cell: str, thread: str) -> Messages:
         """Return the messages of all turns that stand above a cell."""
-        cells = [other for other in self._order if other in self.held]
-        cells += [other for other in self.held if other not in self._listed]
+        return words(self._above(cell, thread))
+
+    def _above(self, cell: str, thread: str) -> list[Turn]:
+        cells = self._standing()
         if cell in self._order:
             cells = self._order[: self._order.index(cell)]
         elif cell in cells:
             cells = cells[: cells.index(cell)]
-        held = [self.held[above] for above in cells if above in self.held]
-        return words((turn for cell in held for _, turn in sorted(cell.turns.items())), thread)
+        return self._turns(cells, thread)
+
+    def _standing(self) -> list[str]:
+        cells = [other for other in self._order if other in self.held]
+        return cells + [other for other in self.held if other not in self._listed]
+
+    def _turns(self, cells: Iterable[str], thread: str) -> list[Turn]:
+        held = [self.held[cell] for cell in cells if cell in self.held]
+        return self._of(thread, (turn for cell in held for _, turn in sorted(cell.turns.items())))
+
+    def _of(self, thread: str, turns: Iterable[Turn]) -> list[Turn]:
+        return [turn for turn in turns if self._forked(turn, thread, otherwise=turn.thread == thread)]
+
+    def _forked(self, turn: Turn, thread: str, *, otherwise: bool = False) -> bool:
+        """Say whether a turn came to a thread by a fork, and did not leave it since."""
+        changes = [change for change in self._changes if change.thread == thread and turn in change.turns]
+        return changes[-1].forked_in is not None if changes else thread in turn.forks or otherwise
+
+    # What cells do
 
     def run(self, cell: str, asks: Sequence[Ask], replies: Sequence[Reply], *, ends_well: bool) -> list[Messages]:
         """Run a cell, which ends where a reply is not whole; return the requests that it must send."""
@@ -158,16 +203,73 @@ class Reference:
             self._listed.discard(cell)
         self.held.setdefault(cell, Held())
         for place, (ask, reply) in enumerate(zip(asks, replies, strict=True)):
-            so_far = before.so_far(ask.thread) if ask.goes_on else ()
+            so_far = words(self._of(ask.thread, before.so_far)) if ask.goes_on else ()
             exchange = (*so_far, ("user", ask.words))
-            above = () if ask.fresh else (*self.above(cell, ask.thread), *words(here.values(), ask.thread))
-            requests.append((*above, *exchange))
-            turn = Turn(ask.thread, (*exchange, ("assistant", reply.words)))
+            above = [] if ask.fresh else [*self._above(cell, ask.thread), *self._of(ask.thread, here.values())]
+            requests.append((*words(above), *exchange))
+            forks = self._kept_forks(before.turns.get(place), ask.thread)
+            turn = Turn(ask.thread, (*exchange, ("assistant", reply.words)), forks)
             if not reply.whole:
                 here |= {later: left for later, left in before.turns.items() if later >= place}
                 broken = {place: turn} if reply.words else {}
                 break
             here[place] = turn
+        if before.turns and (not asks or replies[0].whole):
+            self._undo.append((cell, before))
         self.held[cell] = Held(here, broken)
         self._seen |= self.held[cell].all
         return requests
+
+    def _kept_forks(self, former: Turn | None, thread: str) -> frozenset[str]:
+        """Return the forks in which a turn stands that another one in ``thread`` replaces."""
+        if former is None:
+            return frozenset()
+        names = former.forks | {change.thread for change in self._changes}
+        return frozenset(name for name in names if name != thread and self._forked(former, name))
+
+    def edit(self, cell: str, edit: Edit) -> bool:
+        """Edit a thread in a cell; return whether that can be done."""
+        if edit.action == "undo":
+            done = self._take_back()
+        elif edit.action == "fork":
+            done = self._fork(cell, edit.thread, edit.into)
+        else:
+            done = self._forget(cell, edit)
+        self.run(cell, (), (), ends_well=done)
+        return done
+
+    def can_undo(self, cell: str) -> bool:
+        """Say whether there is something to undo, and not in the cell itself that does it."""
+        return bool(self._undo) and self._undo[-1][0:1] != (cell,)
+
+    def _forget(self, cell: str, edit: Edit) -> bool:
+        clears = edit.action == "clear"
+        turns = self._turns(self._standing(), edit.thread) if clears else self._above(cell, edit.thread)[-1:]
+        if clears or turns:
+            self._change(self._changes, Change(edit.thread, frozenset(turns)))
+        return clears or bool(turns)
+
+    def _fork(self, cell: str, parent: str, name: str) -> bool:
+        """Let a thread begin with what stands above; only the cell that did so before can do it again, and anew."""
+        former = [change for change in self._changes if change.forked_in == cell and change.thread == name]
+        if not former and (name == parent or self._turns(self._standing(), name)):
+            return False
+        parent = former[0].parent if name == parent else parent
+        others = [change for change in self._changes if change not in former]
+        self._change(others, Change(name, frozenset(self._above(cell, parent)), cell, parent))
+        return True
+
+    def _change(self, others: list[Change], change: Change) -> None:
+        self._undo.append(self._changes)
+        self._changes = [*others, change]
+
+    def _take_back(self) -> bool:
+        """Undo the newest replacement or edit."""
+        if not self._undo:
+            return False
+        before = self._undo.pop()
+        if isinstance(before, list):
+            self._changes = before
+        else:
+            self.held[before[0]] = before[1]
+        return True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import json
 from typing import TYPE_CHECKING
 
 import nbformat
@@ -11,7 +11,7 @@ import pytest
 from mixroute_magic import Conversation
 from mixroute_magic.conversation.model import Run
 from mixroute_magic.conversation.page import PageCell
-from mixroute_magic.conversation.saved import SavedNotebook
+from mixroute_magic.conversation.saved import SavedNotebook, is_foreign
 from mixroute_magic.conversation.turn import COMPLETE, FAILED, INTERRUPTED, Turn
 from mixroute_magic.wire import Message, Usage
 
@@ -251,11 +251,23 @@ def test_a_file_that_is_no_notebook_has_no_cells(tmp_path: Path, content: bytes)
     assert SavedNotebook(path).cells() == ()
 
 
-def test_a_notebook_from_before_cell_ids_has_no_known_cells(tmp_path: Path) -> None:
-    old = notebook(("a", GOOD))
+def test_cells_from_before_cell_ids_are_told_by_their_place(tmp_path: Path) -> None:
+    old = notebook(("a", GOOD), ("b", None))
     old.nbformat_minor = 4
-    del old.cells[0]["id"]
+    for cell in old.cells:
+        del cell["id"]
     path = tmp_path / "old.ipynb"
     path.write_text(nbformat.writes(old, version=nbformat.NO_CONVERT))
-    os.utime(path)
-    assert SavedNotebook(path).cells() == ()
+    first, second = SavedNotebook(path).cells()
+    assert (first.turns, second.turns) == (("id of x",), ())
+    assert first.id != second.id
+    assert is_foreign("any", (first, second))
+    assert not is_foreign("any", SavedNotebook(tmp_path / "none.ipynb").cells())
+
+
+def test_an_odd_cell_costs_the_others_nothing(tmp_path: Path) -> None:
+    odd = [None, {"cell_type": "code"}, {"cell_type": "code", "id": "o", "outputs": [{"metadata": None}, 5]}]
+    data = nbformat.from_dict(notebook(("a", GOOD)))
+    path = tmp_path / "odd.ipynb"
+    path.write_text(json.dumps({**data, "cells": [*odd, *data.cells]}))
+    assert [cell.turns for cell in SavedNotebook(path).cells()] == [(), (), ("id of x",)]

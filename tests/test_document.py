@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from kernels import Kernel, Ran
-from reference import Ask, Document, Messages, Reference, Reply, shown
+from reference import Ask, Document, Edit, Messages, Reference, Reply, shown
 from scripted import DONE, STOP, Pause, Piece, Reset, ScriptedGateway, answer, delta, reply
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = int(os.environ.get("DOCUMENT_EXAMPLES", "15"))
 MOST_CELLS = 6
-THREADS = ("main", "side")
+THREADS = ("main", "side", "other")
 SILENT = "and then silence"
 SET_UP = "import os; os.environ['JPY_SESSION_NAME'] = {path!r}\n%config MixRoute.retries = 0"
 
@@ -94,6 +94,7 @@ class Source:
     code: str
     asks: tuple[Ask, ...] = ()
     raises: bool = False
+    edit: Edit | None = None
 
 
 def asking(words: str) -> dict[str, Source]:
@@ -105,6 +106,7 @@ def asking(words: str) -> dict[str, Source]:
         "two": Source("\n".join(f"%chat {question}" for question in two), tuple(map(Ask, two))),
         "loop": Source(loop, tuple(map(Ask, three))),
         "side": Source(f"%chat --thread side {words}", (Ask(words, "side"),)),
+        "other": Source(f"%%chat --thread other -c\n{words}", (Ask(words, "other", goes_on=True),)),
         "both": Source(f"%chat {two[0]}\n%chat --thread side {two[1]}", (Ask(two[0]), Ask(two[1], "side"))),
         "fresh": Source(f"%%chat --fresh\n{words}", (Ask(words, fresh=True),)),
         "continue": Source(f"%%chat -c\n{words}", (Ask(words, goes_on=True),)),
@@ -113,7 +115,15 @@ def asking(words: str) -> dict[str, Source]:
     }
 
 
+def editing(action: str, thread: str = "main", into: str = "") -> Source:
+    """Return a cell that edits a thread; those below a fork go on in the main one."""
+    code = {"clear": f"{thread} --clear", "rewind": f"{thread} --rewind 1", "undo": "--undo"}
+    code["fork"] = f"{thread} --fork {into}\n%thread main"
+    return Source(f"%thread {code[action]}", edit=Edit(action, thread, into))
+
+
 KINDS = list(asking(""))
+CODE = asking("")["code"]
 DRY_RUN = "\n".join(f"%chat --dry-run --thread {thread} probe" for thread in THREADS)
 
 
@@ -122,6 +132,15 @@ class Cell:
     id: str
     source: Source
     outputs: list[nbformat.NotebookNode] = field(default_factory=list)
+    displays: dict[str, nbformat.NotebookNode] = field(default_factory=dict)  # the outputs that can still be changed
+
+    def change(self, display_id: str, content: dict[str, Any]) -> None:
+        """Show something else in an output; copies of the cell go on to show what they showed."""
+        before = self.displays.get(display_id)
+        if before is not None:
+            now = nbformat.from_dict({**before, "data": content["data"], "metadata": content["metadata"]})
+            self.displays[display_id] = now
+            self.outputs = [now if output is before else output for output in self.outputs]
 
 
 class Notebook(RuleBasedStateMachine):
@@ -132,6 +151,7 @@ class Notebook(RuleBasedStateMachine):
 
     numbers = st.integers(0, MOST_CELLS - 1)
     kinds = st.sampled_from(KINDS)
+    threads = st.sampled_from(THREADS)
     fates = st.none() | st.tuples(st.sampled_from(["refuses", "breaks", "hangs"]), st.integers(0, 2))
 
     def __init__(self, kernel: Page, gateway: ScriptedGateway, answers: Answers) -> None:
@@ -146,6 +166,7 @@ class Notebook(RuleBasedStateMachine):
         self.unread: Document | None = None  # a file that no magic has seen yet
         self.steps = 0
         self.watched = True
+        self.edited = False
         kernel.open(self.path)
         self.begin()
 
@@ -179,12 +200,28 @@ class Notebook(RuleBasedStateMachine):
             if not self.run(cell, (fate[0], fate[1] - asked) if fate else None):
                 break
 
+    @rule(at=numbers, thread=threads, new=st.booleans())
+    def clear(self, at: int, thread: str, *, new: bool) -> None:
+        self.edit(at, editing("clear", thread), new=new)
+
+    @rule(at=numbers, thread=threads, new=st.booleans())
+    def rewind(self, at: int, thread: str, *, new: bool) -> None:
+        self.edit(at, editing("rewind", thread), new=new)
+
+    @rule(at=numbers, thread=threads, into=st.sampled_from(THREADS[1:]), new=st.booleans())
+    def fork(self, at: int, thread: str, into: str, *, new: bool) -> None:
+        self.edit(at, editing("fork", thread, into), new=new)
+
+    @rule(at=numbers, new=st.booleans())
+    def undo(self, at: int, *, new: bool) -> None:
+        self.edit(at, editing("undo"), new=new)
+
     @precondition(lambda self: self.cells)
     @rule(at=numbers)
     def dry_run(self, at: int) -> None:
         """Ask in a cell what it would ask: that changes the page, and nothing that is known."""
         cell = self.cell(at)
-        cell.outputs = self.check_above(cell.id).outputs
+        cell.outputs, cell.displays = self.check_above(cell.id).displayed()
 
     @precondition(lambda self: self.cells)
     @rule(at=numbers)
@@ -225,6 +262,19 @@ class Notebook(RuleBasedStateMachine):
         cell = self.cell(at)
         self.cells.insert(self.cells.index(cell) + 1, Cell(next(self.names), cell.source, list(cell.outputs)))
 
+    @precondition(lambda self: 0 < len(self.cells) < MOST_CELLS)
+    @rule(at=numbers)
+    def split(self, at: int) -> None:
+        """Split a cell at its start: the lower part keeps the id and the outputs."""
+        self.cells.insert(at % len(self.cells), Cell(next(self.names), CODE))
+
+    @precondition(lambda self: len(self.cells) > 1)
+    @rule(at=numbers)
+    def merge(self, at: int) -> None:
+        """Merge two cells: the new one has neither id nor outputs of theirs."""
+        above = at % (len(self.cells) - 1)
+        self.cells[above : above + 2] = [Cell(next(self.names), CODE)]
+
     @precondition(lambda self: self.cells)
     @rule(at=numbers, to=numbers)
     def move(self, at: int, to: int) -> None:
@@ -239,7 +289,7 @@ class Notebook(RuleBasedStateMachine):
         nbformat.write(nbformat.v4.new_notebook(cells=made), self.path)
         self.unread = self.document()
 
-    @precondition(lambda self: self.steps > 7)
+    @precondition(lambda self: self.steps > 7 and not self.edited)
     @rule()
     def restart(self) -> None:
         """Restart the kernel: what it knows is what was saved."""
@@ -267,6 +317,8 @@ class Notebook(RuleBasedStateMachine):
     def run(self, cell: Cell, fate: Fate) -> bool:
         """Run a cell, check its requests, and what its outputs show; return whether it ended well."""
         self.watched = True
+        if cell.source.edit:
+            return self.run_edit(cell, cell.source.edit)
         first = len(self.gateway.bodies)
         self.answers.spoilt = {first + fate[1]: fate[0]} if fate else {}
         replies = [self.answers.reply(first + number) for number in range(len(cell.source.asks))]
@@ -277,12 +329,36 @@ class Notebook(RuleBasedStateMachine):
         expected = self.reference.run(cell.id, cell.source.asks, replies, ends_well=well)
         cell.outputs = []
         ran = self.kernel.run_and_stop(cell.source.code, cell.id)
-        cell.outputs = ran.outputs
+        cell.outputs, cell.displays = ran.displayed()
         assert [messages(body) for body in self.gateway.bodies[first:]] == expected
         assert (ran.status == "ok") == well, ran.lines
         if cell.source.asks:
             assert shown(cell.outputs) == self.reference.held[cell.id]
         return well
+
+    def edit(self, at: int, source: Source, *, new: bool) -> None:
+        """Edit a thread in a new cell, or in place of what stands in a cell."""
+        if not self.cells or (new and len(self.cells) < MOST_CELLS):
+            self.cells.insert(at % (len(self.cells) + 1), Cell(next(self.names), source))
+        self.cell(at).source = source
+        self.run(self.cell(at), None)
+
+    def run_edit(self, cell: Cell, edit: Edit) -> bool:
+        """Run a cell that edits a thread, which may also change the outputs of others; return whether it ended well."""
+        if edit.action == "undo" and not self.reference.can_undo(cell.id):
+            return True
+        self.edited = True
+        self.tell()
+        self.is_read()
+        expected = self.reference.edit(cell.id, edit)
+        cell.outputs = []
+        ran = self.kernel.run(cell.source.code, cell.id)
+        assert (ran.status == "ok") == expected, ran.lines
+        cell.outputs, cell.displays = ran.displayed()
+        for content in ran.contents("update_display_data"):
+            for other in self.cells:
+                other.change(content["transient"]["display_id"], content)
+        return expected
 
     def check_above(self, cell_id: str) -> Ran:
         """Check what a cell would ask."""

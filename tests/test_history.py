@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import nbformat
 import pytest
-from kernels import Document, Kernel, environment
+from kernels import KEY, Document, Kernel, environment
 from nbclient import NotebookClient
 from scripted import Pause, Reset, Script, ScriptedGateway, answer, delta, reply, scripted, whole
 
@@ -113,7 +113,7 @@ class TestRerun:
         with desk.behind():
             ran = desk.run("a", "%%chat -c\none")
             assert desk.sent() == ["one"]
-            assert "nothing here to go on from" in ran.text
+            assert "-c: this cell had no answer yet" in ran.text
 
     def test_continue_goes_on_from_a_partial_answer(self, desk: Desk) -> None:
         with desk.behind(answer(delta("half"), Reset()), whole("whole")):
@@ -257,9 +257,10 @@ class TestRestart:
             assert desk.ask("c", "three") == ["one again", "A3", "two", "A2", "three"]
             assert "%thread main leads back" in desk.run("f", "%thread --fork other").text
             assert desk.run("g", "%thread --fork other").status == "error"
-            for _ in range(3):
-                assert "Undone: the fork" in desk.run("u", "%thread --undo").text
-            assert desk.ask("c", "three", "--thread other") == ["two", "A2", "three"]
+            forks = "Undone: the fork"
+            for undone in (forks, forks, "Brought back", forks):
+                assert undone in desk.run("u", "%thread --undo").text
+            assert desk.ask("d", "four", "--thread other")[:2] == ["two", "A2"]
 
     def test_a_thread_chosen_again_stays_chosen_and_a_look_chooses_none(self, desk: Desk) -> None:
         with desk.behind():
@@ -308,7 +309,7 @@ class TestRestart:
             desk.restart()
             ran = desk.run("b", "%%chat\ntwo")
             assert desk.sent() == ["one", "A1", "two"]
-            assert "1 answer cut off" in ran.text
+            assert "1 answer cut off when the last kernel died" in ran.text
             question, partial, further = desk.ask("a", "go on", "-c")
             assert (question, further) == ("one again", "go on")
             assert partial.startswith("so far!")
@@ -371,6 +372,30 @@ class TestFrontEnds:
             assert b"question to keep" in kept
 
 
+class TestSecrets:
+    def test_a_key_that_the_gateway_repeats_is_kept_nowhere(self, desk: Desk, tmp_path: Path) -> None:
+        with desk.behind(whole(f"You sent {KEY[:9]}", f"{KEY[9:]} to me"), whole("A2")):
+            ran = desk.run("a", "%%chat\none")
+            assert ran.metadata["messages"][1]["content"] == "You sent sk-… to me"
+            assert KEY not in json.dumps(ran.outputs)
+            assert desk.ask("b", "two") == ["one", "You sent sk-… to me", "two"]
+            desk.run("x", f"%thread --export {tmp_path / 'talk.json'}")
+            files = [*tmp_path.glob("*.json"), *desk.kernel.home.glob("data/mixroute/*")]
+            assert len(files) >= 3
+            assert all(KEY.encode() not in path.read_bytes() for path in files)
+
+    @pytest.mark.parametrize("line", ["-p user=KEY", "-m KEY", "-s KEY", "-p 'stop=[\"KEY\"]'", "--thread KEY"])
+    def test_a_key_anywhere_in_a_cell_is_not_sent(self, desk: Desk, line: str) -> None:
+        with desk.behind() as gateway:
+            ran = desk.run(
+                "a", f"key = {KEY!r}\nget_ipython().run_cell_magic('chat', {line!r}.replace('KEY', key), 'x')"
+            )
+            assert ran.status == "error"
+            assert gateway.bodies == []
+            told = desk.run("m", f"get_ipython().run_line_magic('model', '-p user=' + {KEY!r})")
+            assert told.lines[0] == "SettingError: This cell contains your API key; nothing was set."
+
+
 class TestTooLong:
     SAID = "This model's maximum context length is 20 tokens. However, your messages resulted in 5000 tokens."
 
@@ -382,13 +407,16 @@ class TestTooLong:
             for cell in "abcde":
                 desk.ask(cell, words)
             ran = desk.run("f", "%%chat\nlast")
-            assert ran.lines[0] == (
-                "HistoryError: The conversation is too long for glm-5: about 9,000 tokens, and it takes 8,192."
+            assert ran.lines[0].startswith(
+                "HistoryError: The conversation is too long for this model: This model's max"
             )
-            assert "1 of the 5 turns above would have to go: %thread main --rewind 1" in ran.lines[1]
+            assert "1 of the 5 turns above would have to go: in a cell above, %thread main --rewind 1" in ran.lines[1]
             asked = len(desk.gateway.bodies)
             ran = desk.run("f", "%%chat\nlast")
-            assert "nothing was sent" in ran.lines[0]
+            assert ran.lines[0] == (
+                "HistoryError: The conversation is too long for glm-5: about 9,000 tokens, and it takes 8,192; "
+                "nothing was sent."
+            )
             assert len(desk.gateway.bodies) == asked
             desk.run("r", "%thread main --rewind 1")
             assert len(desk.ask("f", "last")) == 9

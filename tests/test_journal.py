@@ -118,7 +118,7 @@ def tell(process: subprocess.Popen[str], line: str = "go") -> None:
 def test_a_kept_turn_comes_back_as_it_was(journal: Journal) -> None:
     params = {"temperature": 0.7, "stop": ["\n"]}
     rich = turn("t1", "因為 🙂", params=params, usage=Usage(25, 100), reasoning="hm", also_in=("b",), seconds=1.5)
-    journal.keep(HERE, "c1", 0, rich)
+    journal.end(HERE, "c1", 0, rich)
     journal.close()
     assert journal.turns(HERE) == [Kept("c1", 0, rich)]
     assert journal.turns(THERE) == []
@@ -126,29 +126,29 @@ def test_a_kept_turn_comes_back_as_it_was(journal: Journal) -> None:
 
 def test_half_of_a_character_is_kept(journal: Journal) -> None:
     half = turn("t1", "\ud83d", request_hash="h1")
-    journal.keep(HERE, "c1", 0, half)
+    journal.end(HERE, "c1", 0, half)
     assert journal.find("h1") == half
 
 
 def test_a_turn_replaces_the_one_at_its_place_and_no_other(journal: Journal) -> None:
     for cell, place, name in [("c2", 1, "b"), ("c1", 0, "old"), ("c2", 0, "a"), ("c1", 0, "new")]:
-        journal.keep(HERE, cell, place, turn(name))
-    journal.keep(THERE, "c1", 0, turn("elsewhere"))
+        journal.end(HERE, cell, place, turn(name))
+    journal.end(THERE, "c1", 0, turn("elsewhere"))
     assert kept(journal) == [("c1", 0, "new"), ("c2", 0, "a"), ("c2", 1, "b")]
     assert kept(journal, THERE) == [("c1", 0, "elsewhere")]
 
 
 @pytest.mark.parametrize("status", [FAILED, INTERRUPTED])
 def test_a_turn_that_is_not_complete_costs_no_earlier_one(journal: Journal, status: str) -> None:
-    journal.keep(HERE, "c1", 0, turn("good"))
-    journal.keep(HERE, "c1", 0, turn("bad", status=status))
+    journal.end(HERE, "c1", 0, turn("good"))
+    journal.end(HERE, "c1", 0, turn("bad", status=status))
     assert kept(journal) == [("c1", 0, "good")]
 
 
 def test_a_cell_with_fewer_places_forgets_the_others(journal: Journal) -> None:
     for place in range(3):
-        journal.keep(HERE, "c1", place, turn(f"a{place}"))
-        journal.keep(HERE, "c2", place, turn(f"b{place}"))
+        journal.end(HERE, "c1", place, turn(f"a{place}"))
+        journal.end(HERE, "c2", place, turn(f"b{place}"))
     journal.trim(HERE, "c1", 1)
     journal.trim(HERE, "c2", 0)
     journal.trim(THERE, "c1", 0)
@@ -157,7 +157,7 @@ def test_a_cell_with_fewer_places_forgets_the_others(journal: Journal) -> None:
 
 def test_records_that_are_no_turns_of_this_version_are_passed_over(journal: Journal, path: Path) -> None:
     for place in range(4):
-        journal.keep(HERE, "c1", place, turn(f"t{place}", request_hash="h1"))
+        journal.end(HERE, "c1", place, turn(f"t{place}", request_hash="h1"))
     query(path, "UPDATE turns SET record = x'ff00' WHERE place = 3")
     query(path, 'UPDATE turns SET record = \'{"version": 99, "kind": "turn"}\' WHERE place = 2')
     query(path, f"UPDATE turns SET record = '{'[' * 100_000}' WHERE place = 1")
@@ -168,20 +168,20 @@ def test_records_that_are_no_turns_of_this_version_are_passed_over(journal: Jour
 
 
 def test_the_newest_turn_with_a_request_is_found_in_any_notebook(journal: Journal) -> None:
-    journal.keep(HERE, "c9", 0, turn("first", request_hash="h1"))
-    journal.keep(THERE, "c1", 0, turn("second", request_hash="h1"))
-    journal.keep(THERE, "c2", 0, turn("other", request_hash="h2"))
-    journal.keep(THERE, "c3", 0, turn("without"))
+    journal.end(HERE, "c9", 0, turn("first", request_hash="h1"))
+    journal.end(THERE, "c1", 0, turn("second", request_hash="h1"))
+    journal.end(THERE, "c2", 0, turn("other", request_hash="h2"))
+    journal.end(THERE, "c3", 0, turn("without"))
     assert journal.find("h1") == turn("second", request_hash="h1")
     assert journal.find("h3") is None
-    journal.keep(HERE, "c9", 0, turn("third", request_hash="h1"))
+    journal.end(HERE, "c9", 0, turn("third", request_hash="h1"))
     assert journal.find("h1") == turn("third", request_hash="h1")
 
 
 def test_a_renamed_notebook_keeps_its_turns_and_what_was_there_is_dropped(journal: Journal) -> None:
-    journal.keep(HERE, "c1", 0, turn("mine"))
-    journal.keep(THERE, "c1", 0, turn("another's"))
-    journal.keep(THERE, "c2", 0, turn("another's too"))
+    journal.end(HERE, "c1", 0, turn("mine"))
+    journal.end(THERE, "c1", 0, turn("another's"))
+    journal.end(THERE, "c2", 0, turn("another's too"))
     journal.renamed(HERE, HERE)
     assert kept(journal) == [("c1", 0, "mine")]
     journal.renamed(HERE, THERE)
@@ -193,7 +193,7 @@ def test_what_a_killed_kernel_was_writing_is_told_once_with_its_text_of_two_seco
     journal: Journal, path: Path
 ) -> None:
     work = """
-journal.keep(here, "c1", 2, turn("t0", "before"))
+journal.end(here, "c1", 2, turn("t0", "before"))
 journal.begin(here, "c1", 2, turn("t1", "", "interrupted"))
 for word in sys.stdin:
     journal.write("t1", lambda: turn("t1", word, "interrupted"))
@@ -259,7 +259,7 @@ def test_an_ended_or_kept_turn_runs_no_more(journal: Journal, path: Path) -> Non
         journal.begin(HERE, name, 0, turn(name, "", INTERRUPTED))
     journal.end(turn("t1", "", FAILED))
     journal.write("t1", lambda: turn("t1", "too late"))
-    journal.keep(HERE, "t2", 0, turn("t2"))
+    journal.end(HERE, "t2", 0, turn("t2"))
     assert query(path, "SELECT turn FROM running") == [("t3",)]
 
 
@@ -285,7 +285,7 @@ def look(event, arguments):
         modes.add(stat.S_IMODE(os.stat(os.path.join(folder, name)).st_mode))
 folder = sys.argv[1]
 sys.addaudithook(look)
-journal.keep(here, "c1", 0, turn("t1", "secret"))
+journal.end(here, "c1", 0, turn("t1", "secret"))
 print(sorted(modes), flush=True)
 sys.stdin.readline()
 """
@@ -300,7 +300,7 @@ sys.stdin.readline()
 def test_a_directory_that_is_there_and_a_path_of_ones_own_are_respected(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     here = Keeper(tmp_path / "own.sqlite")
-    here.journal.keep(HERE, "c1", 0, turn("t1"))
+    here.journal.end(HERE, "c1", 0, turn("t1"))
     here.journal.close()
     assert query(tmp_path / "own.sqlite", "SELECT cell FROM turns") == [("c1",)]
     assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
@@ -312,7 +312,7 @@ def test_the_oldest_turns_go_where_the_limit_is_passed_and_the_file_shrinks(tmp_
     here = Keeper(path, limit=limit)
     sizes = []
     for number in range(150):
-        here.journal.keep(HERE, f"{number:03}", 0, turn("t", "x" * 20_000))
+        here.journal.end(HERE, f"{number:03}", 0, turn("t", "x" * 20_000))
         sizes.append(query(path, "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size")[0][0])
     left = [found.cell for found in here.journal.turns(HERE)]
     assert left == [f"{number:03}" for number in range(150 - len(left), 150)]
@@ -332,7 +332,7 @@ def test_running_turns_that_nobody_came_back_for_go_where_the_limit_is_passed(tm
         here.journal.begin(HERE, "c1", 0, turn(name, "x" * 300_000, INTERRUPTED))
         query(path, f"UPDATE running SET written = {time.time() - days * 86_400} WHERE turn = '{name}'")
     for place in range(25):
-        here.journal.keep(HERE, "c1", place, turn("t", "x" * 20_000))
+        here.journal.end(HERE, "c1", place, turn("t", "x" * 20_000))
     here.journal.close()
     assert query(path, "SELECT turn FROM running") == [("recent",)]
     assert path.stat().st_size <= 2**20
@@ -345,7 +345,7 @@ print("ready", flush=True)
 sys.stdin.readline()
 for place in range(50):
     journal.begin(here, name, place, turn(f"{name} {place}", "", "interrupted"))
-    journal.keep(here, name, place, turn(f"{name} {place}", "because"))
+    journal.end(here, name, place, turn(f"{name} {place}", "because"))
     journal.end(turn(f"{name} {place}", "because"))
 journal.begin(here, name, 50, turn(f"{name} 50", "", "interrupted"))
 journal.close()
@@ -387,15 +387,15 @@ def test_a_locked_journal_warns_once_keeps_nobody_waiting_and_works_again_when_i
     keeper: Keeper, path: Path, *, opened: bool
 ) -> None:
     journal = keeper.journal
-    journal.keep(HERE, "c1", 0, turn("before"))
+    journal.end(HERE, "c1", 0, turn("before"))
     if not opened:
         journal.close()
     with closing(sqlite3.connect(path)) as other:
         other.execute("BEGIN IMMEDIATE")
         started = time.monotonic()
-        journal.keep(HERE, "c1", 0, turn("lost"))
+        journal.end(HERE, "c1", 0, turn("lost"))
         first = time.monotonic() - started
-        journal.keep(HERE, "c1", 0, turn("lost"))
+        journal.end(HERE, "c1", 0, turn("lost"))
         assert journal.broken_off(HERE) == []
         later = time.monotonic() - started - first
         assert kept(journal) == [("c1", 0, "before")]
@@ -403,7 +403,7 @@ def test_a_locked_journal_warns_once_keeps_nobody_waiting_and_works_again_when_i
     assert later < first
     (warning,) = keeper.warnings
     assert f"The journal {path} cannot be used (database is locked): answers are not affected" in warning
-    journal.keep(HERE, "c1", 0, turn("after"))
+    journal.end(HERE, "c1", 0, turn("after"))
     assert kept(journal) == [("c1", 0, "after")]
     assert len(keeper.warnings) == 1
 
@@ -412,7 +412,7 @@ def test_a_corrupt_file_is_set_aside_and_a_new_one_begun(keeper: Keeper, path: P
     path.parent.mkdir(parents=True)
     rubbish = b"this was a database once " * 1000
     path.write_bytes(rubbish)
-    keeper.journal.keep(HERE, "c1", 0, turn("t1"))
+    keeper.journal.end(HERE, "c1", 0, turn("t1"))
     assert kept(keeper.journal) == [("c1", 0, "t1")]
     assert path.with_name("journal.sqlite.broken").read_bytes() == rubbish
     assert stat.S_IMODE(path.with_name("journal.sqlite.broken").stat().st_mode) == 0o600
@@ -422,7 +422,7 @@ def test_a_corrupt_file_is_set_aside_and_a_new_one_begun(keeper: Keeper, path: P
 
 def test_a_file_damaged_while_two_kernels_have_it_open_is_set_aside_once(keeper: Keeper, path: Path) -> None:
     for place in range(20):
-        keeper.journal.keep(HERE, "c1", place, turn("t1", "x" * 20_000))
+        keeper.journal.end(HERE, "c1", place, turn("t1", "x" * 20_000))
     keeper.journal.close()
     other = Keeper()
     for journal in (keeper.journal, other.journal):
@@ -431,7 +431,7 @@ def test_a_file_damaged_while_two_kernels_have_it_open_is_set_aside_once(keeper:
         file.seek(4096)
         file.write(b"\xff" * (path.stat().st_size - 4096))
     assert [kept(journal) for journal in (keeper.journal, other.journal)] == [[], []]
-    keeper.journal.keep(HERE, "c1", 0, turn("new"))
+    keeper.journal.end(HERE, "c1", 0, turn("new"))
     assert kept(other.journal) == [("c1", 0, "new")]
     other.journal.close()
     assert "was damaged (database disk image is malformed)" in keeper.warnings[0]
@@ -441,10 +441,10 @@ def test_a_file_damaged_while_two_kernels_have_it_open_is_set_aside_once(keeper:
 
 
 def test_a_journal_deleted_while_in_use_is_begun_anew(journal: Journal, path: Path) -> None:
-    journal.keep(HERE, "c1", 0, turn("gone"))
+    journal.end(HERE, "c1", 0, turn("gone"))
     for file in path.parent.iterdir():
         file.unlink()
-    journal.keep(HERE, "c2", 0, turn("new"))
+    journal.end(HERE, "c2", 0, turn("new"))
     assert query(path, "SELECT cell FROM turns") == [("c2",)]
 
 
@@ -453,7 +453,7 @@ def test_a_journal_of_a_newer_version_is_left_alone(keeper: Keeper, path: Path) 
     query(path, "CREATE TABLE turns (what TEXT)")
     query(path, "PRAGMA user_version = 99")
     before = path.read_bytes()
-    keeper.journal.keep(HERE, "c1", 0, turn("t1"))
+    keeper.journal.end(HERE, "c1", 0, turn("t1"))
     assert keeper.journal.turns(HERE) == keeper.journal.broken_off(HERE) == []
     assert keeper.journal.find("h1") is None
     assert path.read_bytes() == before
@@ -466,7 +466,7 @@ def test_a_directory_that_cannot_be_made_warns_once_and_nothing_raises(keeper: K
     journal = keeper.journal
     journal.begin(HERE, "c1", 0, turn("t1", "", INTERRUPTED))
     journal.write("t1", lambda: turn("t1"))
-    journal.keep(HERE, "c1", 0, turn("t1"))
+    journal.end(HERE, "c1", 0, turn("t1"))
     journal.end(turn("t1"))
     journal.trim(HERE, "c1", 0)
     journal.renamed(HERE, THERE)
@@ -479,13 +479,13 @@ def test_a_directory_that_cannot_be_made_warns_once_and_nothing_raises(keeper: K
 
 def test_a_full_disk_warns_and_what_was_kept_can_still_be_read(path: Path) -> None:
     work = """
-journal.keep(here, "c1", 0, turn("t1", "because"))
+journal.end(here, "c1", 0, turn("t1", "because"))
 import resource
 limits = resource.getrlimit(resource.RLIMIT_FSIZE)
 resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
-journal.keep(here, "c2", 0, turn("t2", "lost"))
+journal.end(here, "c2", 0, turn("t2", "lost"))
 resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-journal.keep(here, "c3", 0, turn("t3", "because"))
+journal.end(here, "c3", 0, turn("t3", "because"))
 journal.close()
 """
     out, _ = kernel(work).communicate()
@@ -495,15 +495,15 @@ journal.close()
 
 
 def test_an_interrupt_is_not_swallowed_and_leaves_the_journal_usable(journal: Journal, path: Path) -> None:
-    journal.keep(HERE, "c1", 0, turn("t1"))
+    journal.end(HERE, "c1", 0, turn("t1"))
     work = """
 try:
     print("asking", flush=True)
-    journal.keep(here, "c2", 0, turn("t2", "lost"))
+    journal.end(here, "c2", 0, turn("t2", "lost"))
 except KeyboardInterrupt:
     print("interrupted", flush=True)
 sys.stdin.readline()
-journal.keep(here, "c3", 0, turn("t3", "because"))
+journal.end(here, "c3", 0, turn("t3", "because"))
 journal.close()
 """
     with closing(sqlite3.connect(path)) as other:
@@ -520,7 +520,7 @@ def test_a_kernel_killed_at_any_moment_leaves_a_whole_journal(path: Path) -> Non
     work = """
 print("ready", flush=True)
 for number in range(100_000):
-    journal.keep(here, str(number % 7), 0, turn(str(number), "x" * 30_000))
+    journal.end(here, str(number % 7), 0, turn(str(number), "x" * 30_000))
     print(number, flush=True)
 """
     for rounds in range(1, 5):

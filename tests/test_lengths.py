@@ -32,6 +32,23 @@ REFUSALS = {
         (1048575, 1200000),
     ),
     "xAI": ("This model's maximum prompt length is 131072 but the request contains 140000 tokens.", (131072, 140000)),
+    "DeepSeek with max_tokens": (
+        (
+            "This model's maximum context length is 4097 tokens, however you requested 9000 tokens (8000 in your "
+            "1000 for the completion)."
+        ),
+        (4097, 9000),
+    ),
+    "vLLM": (
+        (
+            "'max_tokens' or 'max_completion_tokens' is too large: 4000. This model's maximum context length is 4096 "
+            "tokens and your request has 500 input tokens"
+        ),
+        (4096, None),
+    ),
+    "Alibaba": ("<400> InternalError.Algo.InvalidParameter: Range of input length should be [1, 30720]", (30720, None)),
+    "GLM, English": ("Prompt exceeds max length", (None, None)),
+    "Kimi, too": ("Invalid request: Input token length too long", (None, None)),
     "Qwen": ("Range of input length should be [1, 30720]", (30720, None)),
     "Kimi": ("Invalid request: Your request exceeded model token limit: 8192", (8192, None)),
     "GLM": ("Prompt 超长", (None, None)),
@@ -55,6 +72,10 @@ def test_a_refusal_of_length_is_known_in_each_dialect(message: str, numbers: tup
         "Unsupported parameter: 'temperature' is not supported with this model.",
         "Invalid image: the file is too large (20 MB at most).",
         "stop: array too long. Expected at most 4 elements",
+        "参数max_tokens超出上限8192",
+        "Your request exceeds your spend limit of 1000 USD",
+        "Invalid 'messages[0].content': string too long. Expected a string with maximum length 1048576",
+        "context_window_size: extra inputs are not permitted",
         "",
     ],
 )

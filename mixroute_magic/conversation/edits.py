@@ -21,7 +21,7 @@ class Edits:
     def __init__(self) -> None:
         self._edits: list[Edit] = []
         self._made_in: dict[str, str] = {}  # cells, by edit
-        self._former: dict[str, Edit | None] = {}  # forks that a re-run of their cell began anew, by the newer edit
+        self._former: dict[str, tuple[int, Edit]] = {}  # by fork: the one that it began anew, and where that stood
         self._forked: dict[str, set[str]] = {}
         self._forgotten: dict[str, set[str]] = {}
 
@@ -51,11 +51,13 @@ class Edits:
     def fork(self, cell: str, thread: str, parent: str, turns: Sequence[Turn]) -> Edit:
         """Let turns of one thread stand in another, too, instead of those that the same cell once chose."""
         former = self.forked_in(cell, thread)
+        place = self._edits.index(former) if former is not None else 0
         if former is not None:
             self._edits.remove(former)
         edit = self._add(FORK, thread, turns, parent)
         self._made_in[edit.id] = cell
-        self._former[edit.id] = former
+        if former is not None:
+            self._former[edit.id] = (place, former)
         return edit
 
     def forget(self, thread: str, turns: Sequence[Turn]) -> Edit:
@@ -65,9 +67,8 @@ class Edits:
     def undo(self, edit: Edit) -> Edit:
         """Take an edit back, and return the edit that says so."""
         self._edits.remove(edit)
-        former = self._former.pop(edit.id, None)
-        if former is not None:
-            self._edits.append(former)
+        if edit.id in self._former:
+            self._edits.insert(*self._former.pop(edit.id))
         self._fold()
         return Edit(id=uuid.uuid4().hex, created=now(), action=UNDO, undoes=edit.id)
 

@@ -5,10 +5,11 @@ Also the only door to nbformat, which is imported when a notebook is written: th
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from mixroute_magic.conversation.model import Conversation
 from mixroute_magic.conversation.records import Edit, now, read
 from mixroute_magic.conversation.saved import SavedCell
 from mixroute_magic.conversation.source import chat_source, load_source
-from mixroute_magic.conversation.turn import VERSION, Turn
+from mixroute_magic.conversation.turn import VERSION, Turn, clean_text
 from mixroute_magic.errors import HistoryError
 
 __all__ = ["Bundle", "export", "import_turns"]
@@ -27,7 +28,6 @@ Bundle = Callable[[Turn], Mapping[str, str]]
 """Returns what the output of a turn shows: ``text/markdown`` and ``text/plain``."""
 
 _MARK = "mixroute_export"
-_COMMENT = f"<!-- {_MARK} -->"
 _SUFFIXES = (".md", ".ipynb", ".json")
 
 
@@ -74,7 +74,7 @@ def export(
         path = Path(os.path.realpath(path))  # a link stays, what it leads to is written
         if os.path.lexists(path) and not _may_replace(path, running):
             hint = "Choose another name, or move that file away."
-            raise HistoryError(f"{path.name} exists and was not exported from here; nothing was written.", hint)
+            raise HistoryError(f"{path.name} exists and is no export, or was changed since; nothing was written.", hint)
         _write(path, content)
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
         raise HistoryError(*_cannot("written", path, error)) from error
@@ -107,21 +107,24 @@ def import_turns(path: Path) -> list[Turn]:
         hint = "Open it, choose one with %thread NAME, and export that to a .json file."
         raise HistoryError(f"{path.name} holds several threads: {', '.join(found)}.", hint)
     name = "main" if "main" in found else next(iter(found))
-    return [replace(turn, turn=uuid.uuid4().hex, thread=name, also_in=(), earlier={}) for turn in found[name]]
+    return [
+        replace(turn, turn=uuid.uuid4().hex, thread=name, context=None, also_in=(), earlier={}) for turn in found[name]
+    ]
 
 
 def _content(suffix: str, turns: Sequence[Turn], thread: str, notebook: str | None, bundle: Bundle) -> bytes:
     if suffix == ".md":
-        text = f"{handout(turns, thread=thread, notebook=notebook, bundle=bundle)}\n\n{_COMMENT}\n"
-        return text.encode("utf-8", "replace")
+        text = clean_text(handout(turns, thread=thread, notebook=notebook, bundle=bundle))
+        return f"{text}\n\n<!-- {_MARK} {_digest(text)} -->\n".encode()
     text = _notebook(turns, thread, notebook, bundle) if suffix == ".ipynb" else _json(turns, thread, notebook)
     # Half a character can stand only in a string of the JSON, where its escape means the same.
     return text.encode("utf-8", "backslashreplace")
 
 
 def _json(turns: Sequence[Turn], thread: str, notebook: str | None) -> str:
-    head = {_MARK: VERSION, "thread": thread, "notebook": notebook, "exported": now()}
-    return json.dumps({**head, "turns": list(map(_record, turns))}, ensure_ascii=False, indent=2) + "\n"
+    records = list(map(_record, turns))
+    head = {_MARK: VERSION, "digest": _digest(records), "thread": thread, "notebook": notebook, "exported": now()}
+    return json.dumps({**head, "turns": records}, ensure_ascii=False, indent=2) + "\n"
 
 
 def _notebook(turns: Sequence[Turn], thread: str, notebook: str | None, bundle: Bundle) -> str:
@@ -133,7 +136,7 @@ def _notebook(turns: Sequence[Turn], thread: str, notebook: str | None, bundle: 
         output = v4.new_output("display_data", dict(bundle(turn)), metadata={"mixroute": _record(turn)})
         cells.append(v4.new_code_cell(chat_source(turn), outputs=[output]))
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    metadata = {"kernelspec": kernel, "language_info": {"name": "python"}, _MARK: VERSION}
+    metadata = {"kernelspec": kernel, "language_info": {"name": "python"}, _MARK: _digest(_said(cells))}
     return str(writes(v4.new_notebook(cells=cells, metadata=metadata))) + "\n"
 
 
@@ -144,17 +147,31 @@ def _record(turn: Turn) -> dict[str, Any]:
 
 
 def _may_replace(path: Path, notebook: Path | None) -> bool:
-    """Say whether a file was exported, and is not the notebook at work."""
+    """Say whether a file is as it was exported, with nobody's work in it, and is not the notebook at work."""
     if not path.is_file() or (notebook is not None and notebook.exists() and path.samefile(notebook)):
         return False
     content = path.read_bytes()
     if path.suffix.lower() == ".md":
-        return content.rstrip().endswith(_COMMENT.encode())
+        text, _, mark = content.decode("utf-8", "replace").rpartition("\n\n")
+        return mark.strip() == f"<!-- {_MARK} {_digest(text)} -->"
     try:
-        data = json.loads(content)
+        data = _mapping(json.loads(content))
     except (ValueError, RecursionError):
         return False
-    return isinstance(data, Mapping) and (_MARK in data or _MARK in _mapping(data.get("metadata")))
+    if _MARK in data:
+        return data.get("digest") == _digest(data.get("turns"))
+    return _mapping(data.get("metadata")).get(_MARK) == _digest(_said(_list(data.get("cells"))))
+
+
+def _said(cells: Iterable[Any]) -> list[Any]:
+    """Return what people and models have put into cells, which does not change when a page saves them anew."""
+    known = list(map(_mapping, cells))
+    sources = ["".join(map(str, _list(cell.get("source")) or [cell.get("source")])) for cell in known]
+    return [sources, [turn for cell in _cells({"cells": known}) for turn in cell.turns]]
+
+
+def _digest(data: Any) -> str:
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -194,7 +211,7 @@ def _cell(place: int, found: Sequence[Any]) -> SavedCell:
 def _restored(cells: Sequence[SavedCell]) -> dict[str, list[Turn]]:
     """Return the threads that have turns, as a kernel that opens the notebook would restore them."""
     conversation = Conversation()
-    turns = [turn for record in _records(cells) if (turn := Turn.from_metadata(record)) is not None and turn.messages]
+    turns = [turn for record in _records(cells) if (turn := Turn.from_metadata(record)) is not None]
     conversation.take(cells, {turn.turn: turn for turn in turns})
     told = [(cell.id, read(record)) for cell in cells for record in cell.records]
     conversation.restore_edits((cell, edit) for cell, edit in told if isinstance(edit, Edit))

@@ -85,18 +85,6 @@ class Journal:
         self._file: tuple[int, int] | None = None
         self._due: dict[str, float] = {}  # when the text of each running turn is next written down
 
-    def keep(self, notebook: str, cell: str, place: int, turn: Turn) -> None:
-        """Keep a complete turn, which runs no more, instead of the one at this place; any other costs none."""
-        if turn.status != COMPLETE:
-            return
-        row = (notebook, cell, place, turn.request_hash, _packed(turn))
-
-        def insert(db: Connection) -> None:
-            db.execute("INSERT OR REPLACE INTO turns VALUES (NULL, ?, ?, ?, ?, ?)", row)
-            db.execute("DELETE FROM running WHERE turn = ?", (turn.turn,))
-
-        self._write(insert)
-
     def trim(self, notebook: str, cell: str, places: int) -> None:
         """Forget what a cell had at later places than it now has; with 0, forget the cell."""
         which = (notebook, cell, places)
@@ -140,10 +128,17 @@ class Journal:
         self._write(lambda db: db.execute("UPDATE running SET written = ?, record = ? WHERE turn = ?", row))
         self._due[turn] = time.monotonic() + WRITE_EVERY
 
-    def end(self, turn: Turn) -> None:
-        """Take a turn out of the running ones."""
+    def end(self, notebook: str, cell: str, place: int, turn: Turn) -> None:
+        """Take a turn out of the running ones, and keep a complete one instead of that at its place."""
         self._due.pop(turn.turn, None)
-        self._write(lambda db: db.execute("DELETE FROM running WHERE turn = ?", (turn.turn,)))
+        row = (notebook, cell, place, turn.request_hash, _packed(turn))
+
+        def put(db: Connection) -> None:
+            db.execute("DELETE FROM running WHERE turn = ?", (turn.turn,))
+            if turn.status == COMPLETE:
+                db.execute("INSERT OR REPLACE INTO turns VALUES (NULL, ?, ?, ?, ?, ?)", row)
+
+        self._write(put)
 
     def broken_off(self, notebook: str) -> list[Kept]:
         """Return, once, the running turns of a notebook whose process is no more, with the text they had."""

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from mixroute_magic.conversation.model import Conversation, Run
 from mixroute_magic.conversation.records import Edit, Setting, read
-from mixroute_magic.conversation.saved import SavedNotebook, in_front_end
-from mixroute_magic.conversation.turn import COMPLETE, VERSION, Turn
+from mixroute_magic.conversation.saved import SavedNotebook, in_front_end, is_foreign
+from mixroute_magic.conversation.turn import VERSION, Turn
 from mixroute_magic.tables import counted
 
 if TYPE_CHECKING:
@@ -60,8 +60,8 @@ class Notebook:
             return
         if self._taken is None:
             self._restore(self._saved.cells())
-        # No id of a file has a colon: VS Code names cells by URIs.
-        if run.cell_id and ":" in run.cell_id and self._foreign.get(run.cell_id) != source:
+        foreign = run.cell_id is not None and is_foreign(run.cell_id, self._saved.known)
+        if run.cell_id is not None and foreign and self._foreign.get(run.cell_id) != source:
             self._foreign[run.cell_id] = source
             self._taken = ()  # the file is taken in once more, to find this cell there
         if page is None:
@@ -77,9 +77,12 @@ class Notebook:
         self.path, self._saved = path, SavedNotebook(path)
 
     def announcement(self) -> list[str]:
-        """Say once what came back."""
-        news, self._news = self._news, []
-        return news
+        """Say what came back, until that was shown."""
+        return list(self._news)
+
+    def announced(self) -> None:
+        """Take in that it was shown."""
+        self._news.clear()
 
     def begin(self, run: Run, place: int, turn: Turn) -> None:
         """Let the journal know that a turn is being asked, in case that the kernel is killed."""
@@ -95,9 +98,7 @@ class Notebook:
         """End a turn, as `Conversation.record` does, and let the journal remember it if it is complete."""
         kept, replaced = self.conversation.record(run, place, turn)
         if self.journal is not None and run.cell_id:
-            if kept.status == COMPLETE:
-                self.journal.keep(str(self.path), run.cell, place, kept)
-            self.journal.end(kept)
+            self.journal.end(str(self.path), run.cell, place, kept)
         return kept, replaced
 
     def left(self, run: Run) -> None:
@@ -120,7 +121,7 @@ class Notebook:
             return self.conversation.bring_back(offered)
         for place, turn in undone.back.items():
             if self.journal is not None and undone.cell is not None:
-                self.journal.keep(str(self.path), undone.cell, place, turn)
+                self.journal.end(str(self.path), undone.cell, place, turn)
         return [undone]
 
     def shown_instead(self, gone: Turn, back: Turn) -> str:
@@ -159,9 +160,7 @@ class Notebook:
         edits = [(cell, entry) for cell, entry in told if isinstance(entry, Edit)]
         self.conversation.restore_edits(edits)
         settings = [(cell, entry) for cell, entry in told if isinstance(entry, Setting)]
-        begun = [
-            (cell, edit) for cell, edit in edits if self.conversation.forked_in(Run("", cell), edit.thread) == edit
-        ]
+        begun = [(cell, edit) for cell, edit in edits if self.conversation.forked_in(cell, edit.thread) == edit]
         forks = [(cell, Setting(created=edit.created, thread=edit.thread)) for cell, edit in begun]
         self._restored = sorted([*settings, *forks], key=lambda entry: entry[1].created)
         self._announce([record for _, record in records], asks=any(entry.chosen for _, entry in settings))
@@ -196,7 +195,9 @@ class Notebook:
             return
         broken = [kept for kept in self.journal.broken_off(str(self.path)) if self.conversation.broken_off(kept)]
         if broken:
-            self._news.append(f"{counted(len(broken), 'answer')} cut off with the last kernel: run its cell with -c")
+            self._news.append(
+                f"{counted(len(broken), 'answer')} cut off when the last kernel died: -c in its cell goes on"
+            )
         there = {cell.id for cell in cells if not self.conversation.turn_ids(cell.id)}
         kept = [kept for kept in self.journal.turns(str(self.path)) if kept.cell in there]
         by_cell = groupby(kept, key=lambda kept: kept.cell)

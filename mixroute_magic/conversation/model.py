@@ -6,6 +6,7 @@ re-run replaces its own turns and no others.
 
 from __future__ import annotations
 
+import threading
 import uuid
 from collections import deque
 from dataclasses import dataclass, field, replace
@@ -74,6 +75,7 @@ class Conversation:
 
     def __init__(self) -> None:
         self._cells = Cells()
+        self._lock = threading.Lock()  # for those who ask from several threads of the process
         self._edits = Edits()
         self._changes: deque[_CellChange | Edit] = deque(maxlen=_CHANGES_KEPT)
 
@@ -162,28 +164,31 @@ class Conversation:
 
     def begin(self, run: Run) -> int:
         """Begin a turn and return its place in the cell; the first of a run puts the cell's earlier turns aside."""
-        self._cells.ran(run.cell)
-        cell = self._cells[run.cell]
-        if cell.run_id != run.id:
-            cell = Cell(run.id, run.number, before=cell.turns)
-        self._cells[run.cell] = replace(cell, next_place=cell.next_place + 1)
-        return cell.next_place
+        with self._lock:
+            self._cells.ran(run.cell)
+            cell = self._cells[run.cell]
+            if cell.run_id != run.id:
+                cell = Cell(run.id, run.number, before=cell.turns)
+            self._cells[run.cell] = replace(cell, next_place=cell.next_place + 1)
+            return cell.next_place
 
     def record(self, run: Run, place: int, turn: Turn) -> tuple[Turn, int]:
         """End a turn; return it as it is kept, and how many complete turns it replaced.
 
         One that failed or was interrupted replaces none: it carries those that the run would have replaced.
         """
-        cell = self._cells[run.cell]
-        before = complete(cell.before)
-        if turn.status != COMPLETE:
-            turn = replace(turn, earlier={later: left for later, left in before.items() if later >= place})
-        turn = replace(turn, also_in=self._edits.inherited(before.get(place), turn.thread))
-        replaced = 0
-        if turn.status == COMPLETE and not cell.replaced and before and not _same(turn, before.get(place)):
-            replaced = len(before)
-            self._changes.append(_CellChange(run.cell, cell.before))
-        self._cells[run.cell] = replace(cell, turns={**cell.turns, place: turn}, replaced=cell.replaced or replaced > 0)
+        with self._lock:
+            cell = self._cells[run.cell]
+            before = complete(cell.before)
+            if turn.status != COMPLETE:
+                turn = replace(turn, earlier={later: left for later, left in before.items() if later >= place})
+            turn = replace(turn, also_in=self._edits.inherited(before.get(place), turn.thread))
+            replaced = 0
+            if turn.status == COMPLETE and not cell.replaced and before and not _same(turn, before.get(place)):
+                replaced = len(before)
+                self._changes.append(_CellChange(run.cell, cell.before))
+            turns = {**cell.turns, place: turn}
+            self._cells[run.cell] = replace(cell, turns=turns, replaced=cell.replaced or replaced > 0)
         return turn, replaced
 
     def left(self, run: Run) -> None:
@@ -195,9 +200,9 @@ class Conversation:
 
     # Editing
 
-    def forked_in(self, run: Run, name: str) -> Edit | None:
-        """Return the edit by which the running cell once began a thread."""
-        return self._edits.forked_in(run.cell, name)
+    def forked_in(self, cell: str, name: str) -> Edit | None:
+        """Return the edit by which a cell once began a thread."""
+        return self._edits.forked_in(cell, name)
 
     def fork(self, run: Run, thread: str, name: str) -> Edit:
         """Begin a thread with the turns of another one that stand above."""
@@ -261,8 +266,8 @@ class Conversation:
         above = [self._cells[cell] for cell in self._cells.above(run.cell)]
         here = self._cells[run.cell]
         if here.run_id == run.id:
-            kept = complete({place: turn for place, turn in here.turns.items() if place < here.next_place})
-            above.append(replace(here, turns={place: turn for place, turn in kept.items() if place < here.next_place}))
+            kept = {place: turn for place, turn in complete(here.turns).items() if place < here.next_place}
+            above.append(replace(here, turns=kept))
         return above
 
     def _standing(self) -> list[Turn]:

@@ -65,11 +65,11 @@ class LivePages:
             self._widget = anywidget.AnyWidget(_esm=_SCRIPT.read_text(encoding="utf-8"))
             self._widget.on_msg(self._hear)
 
-    def of(self, request: Mapping[str, Any]) -> Page | None:
+    def of(self, request: Mapping[str, Any] | None) -> Page | None:
         """Return the page from which this request came, the same object while nothing has changed there."""
         return self._pages.get(client_id(request))
 
-    def path_of(self, request: Mapping[str, Any]) -> str | None:
+    def path_of(self, request: Mapping[str, Any] | None) -> str | None:
         """Return the path of the notebook from which this request came, also where its page cannot tell its cells.
 
         Of several notebooks in one window that share a kernel, JupyterLab lets only the first have widgets: this one

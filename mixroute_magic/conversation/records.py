@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from mixroute_magic.conversation.turn import VERSION, Turn, read_places
+from mixroute_magic.conversation.turn import VERSION, Turn, clean_json, clean_text, read_places
+from mixroute_magic.options import NO_PARAMS, is_thread_name
 
 __all__ = ["FORGET", "FORK", "RESTORE", "UNDO", "Edit", "Record", "Setting", "now", "read"]
 
@@ -92,7 +93,7 @@ def _setting(record: Mapping[str, Any], created: str) -> Setting:
     return Setting(
         created=created,
         chosen=_chosen(chosen) if isinstance(chosen, Mapping) else None,
-        thread=thread if isinstance(thread, str) and thread else None,
+        thread=thread if isinstance(thread, str) and is_thread_name(thread) else None,
     )
 
 
@@ -107,8 +108,8 @@ def _chosen(data: Mapping[str, Any]) -> dict[str, Any]:
     chosen = {name: data[name] for name, fit in fits.items() if name in data and fit(data[name])}
     params = data.get("params")
     if isinstance(params, Mapping):
-        chosen["params"] = {name: value for name, value in params.items() if name not in {"messages", "model"}}
-    return chosen
+        chosen["params"] = {name: value for name, value in params.items() if name not in NO_PARAMS}
+    return clean_json(chosen)
 
 
 def _edit(record: Mapping[str, Any], created: str) -> Edit | None:
@@ -116,6 +117,9 @@ def _edit(record: Mapping[str, Any], created: str) -> Edit | None:
     turns = record.get("turns", [])
     if not all(isinstance(text, str) for text in texts.values()) or not isinstance(turns, list):
         return None
+    if not all(is_thread_name(texts[name]) for name in ("thread", "parent") if texts[name]):
+        return None
+    texts = {name: clean_text(text) for name, text in texts.items()}
     named = tuple(turn for turn in turns if isinstance(turn, str))
     edit_id = texts.pop("edit")
     return Edit(id=edit_id, created=created, turns=named, restored=read_places(record.get("restored")), **texts)

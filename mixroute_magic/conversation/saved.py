@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["SavedCell", "SavedNotebook", "in_front_end"]
+__all__ = ["SavedCell", "SavedNotebook", "in_front_end", "is_foreign"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,9 @@ class SavedCell:
     records: tuple[Mapping[str, Any], ...]
 
 
+_UNNAMED = "cell without id "  # no id of a file has a blank
+
+
 class SavedNotebook:
     """The notebook as saved, read again only when the file has changed."""
 
@@ -32,6 +35,11 @@ class SavedNotebook:
         self.path = path
         self._stamp: tuple[int, int] | None = None
         self._cells: tuple[SavedCell, ...] = ()
+
+    @property
+    def known(self) -> tuple[SavedCell, ...]:
+        """The cells as they were last read."""
+        return self._cells
 
     def cells(self) -> tuple[SavedCell, ...]:
         """Return the code cells in document order, as last readable: a file that was moved deletes no cell."""
@@ -43,6 +51,11 @@ class SavedNotebook:
                 self._cells = self._cells if cells is None else cells
                 self._stamp = stamp
         return self._cells
+
+
+def is_foreign(name: str, cells: tuple[SavedCell, ...]) -> bool:
+    """Say whether a front end names a cell otherwise than the file: VS Code does (by a URI), and all do before 4.5."""
+    return ":" in name or any(cell.id.startswith(_UNNAMED) for cell in cells[:1])
 
 
 def in_front_end(cells: tuple[SavedCell, ...], asked: Mapping[str, tuple[set[str], str]]) -> dict[str, str]:
@@ -63,27 +76,34 @@ def in_front_end(cells: tuple[SavedCell, ...], asked: Mapping[str, tuple[set[str
 
 
 def _read(path: Path) -> tuple[SavedCell, ...] | None:
-    """Read a notebook of format 4, the only one with cell ids, as the JSON that it is; ``None`` where it is none.
+    """Read a notebook of format 4 as the JSON that it is; ``None`` where it is none.
 
     Not with nbformat: beside JupyterLab its import alone takes 1.5 to 2 seconds (of jsonschema's grammars), and what is
     read here needs no validation, since every record is checked when it becomes a turn.
     """
     try:
-        notebook = json.loads(path.read_bytes())
-        return tuple(_cell(cell) for cell in notebook["cells"] if "id" in cell and cell.get("cell_type") == "code")
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        cells = json.loads(path.read_bytes())["cells"]
+        code = [(place, cell) for place, cell in enumerate(cells) if _mapping(cell).get("cell_type") == "code"]
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None  # half written, or no notebook: the next save will be read
+    return tuple(_cell(place, cell) for place, cell in code)
 
 
-def _cell(cell: Mapping[str, Any]) -> SavedCell:
-    metadata = (output.get("metadata", {}) for output in cell.get("outputs", []))
-    found = (data.get("mixroute") for data in metadata)
+def _cell(place: int, cell: Mapping[str, Any]) -> SavedCell:
+    """Read one cell as far as it is one: tools and people edit notebooks, too."""
+    outputs, source, number = cell.get("outputs"), cell.get("source"), cell.get("execution_count")
+    metadata = (_mapping(output).get("metadata") for output in (outputs if isinstance(outputs, list) else ()))
+    found = (_mapping(data).get("mixroute") for data in metadata)
     records = tuple(record for record in found if isinstance(record, Mapping))
     turns = (record.get("turn") for record in records if record.get("kind") == "turn")
     return SavedCell(
-        id=str(cell["id"]),
-        source="".join(cell["source"]),
-        number=cell.get("execution_count"),
+        id=str(cell.get("id") or f"{_UNNAMED}{place}"),
+        source="".join(map(str, source)) if isinstance(source, list | str) else "",
+        number=number if isinstance(number, int) else None,
         turns=tuple(turn for turn in turns if isinstance(turn, str)),
         records=records,
     )
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}

@@ -9,9 +9,21 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from mixroute_magic.options import is_thread_name
 from mixroute_magic.wire import Message, Usage
 
-__all__ = ["COMPLETE", "FAILED", "INTERRUPTED", "VERSION", "Turn", "complete", "contexts", "read_places"]
+__all__ = [
+    "COMPLETE",
+    "FAILED",
+    "INTERRUPTED",
+    "VERSION",
+    "Turn",
+    "clean_json",
+    "clean_text",
+    "complete",
+    "contexts",
+    "read_places",
+]
 
 COMPLETE, INTERRUPTED, FAILED = "complete", "interrupted", "failed"
 
@@ -88,7 +100,7 @@ class Turn:
             return None
         needed = {name: _text(record.get(name)) for name in ("turn", "thread", "status", "model")}
         messages = _read_messages(record.get("messages"))
-        if not messages or not all(needed.values()):
+        if not messages or not all(needed.values()) or not is_thread_name(str(needed["thread"])):
             return None
         known: dict[str, Any] = {
             **needed,
@@ -96,14 +108,14 @@ class Turn:
             **{name: _number(record.get(name)) for name in ("seconds", "first_token_seconds")},
             **{name: record.get(name) is True for name in ("demo", "replayed")},
         }
-        params, also_in = record.get("params"), record.get("also_in")
+        also_in = record.get("also_in")
         return cls(
             **known,
             messages=messages,
-            params=params if isinstance(params, Mapping) else {},
+            params=clean_json(record.get("params")),
             usage=Usage.from_json(record.get("usage")),
             reasoning=_text(record.get("reasoning")) or "",
-            also_in=tuple(filter(_text, also_in)) if isinstance(also_in, list) else (),
+            also_in=tuple(name for name in also_in if _is_thread(name)) if isinstance(also_in, list) else (),
             earlier=read_places(record.get("earlier")),
         )
 
@@ -139,9 +151,11 @@ def contexts(turns: Iterable[Turn]) -> Iterator[str]:
 
 def _read_messages(data: Any) -> tuple[Message, ...] | None:
     """Return the messages of a record, or ``None`` where one of them is not what this package writes."""
-    if not isinstance(data, list):
+    if not isinstance(data, list) or not all(map(_is_message, data)):
         return None
-    return tuple(map(Message.from_wire, data)) if all(map(_is_message, data)) else None
+    messages = tuple(Message(item["role"], clean_text(item["content"])) for item in data)
+    exchange = [message for message in messages if message.role != "system"]
+    return messages if exchange and exchange[0].role == "user" else None
 
 
 def _is_message(item: Any) -> bool:
@@ -150,8 +164,28 @@ def _is_message(item: Any) -> bool:
     return item["role"] in _ROLES and isinstance(item["content"], str)
 
 
+def clean_text(text: str) -> str:
+    """Return text that can be encoded: JSON may hold half characters, which nothing can show or send."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def clean_json(data: Any) -> dict[str, Any]:
+    """Return an object as JSON can carry it; nothing of it where it holds NaN, or no end of brackets."""
+    if not isinstance(data, Mapping):
+        return {}
+    try:
+        clean: dict[str, Any] = json.loads(clean_text(json.dumps(data, ensure_ascii=False, allow_nan=False)))
+    except (ValueError, TypeError, RecursionError):
+        return {}
+    return clean
+
+
+def _is_thread(name: Any) -> bool:
+    return isinstance(name, str) and is_thread_name(name)
+
+
 def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
+    return clean_text(value) if isinstance(value, str) else None
 
 
 def _number(value: Any) -> float | None:

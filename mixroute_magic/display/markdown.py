@@ -58,7 +58,9 @@ _MACRO = re.compile(r"\\(?:href|style|class|cssId|require|mmlToken|unicode|bbox|
 _BAD_INFO = re.compile(r"[\"<&$\\]|mermaid", re.IGNORECASE)
 _UP_TO_BAD_INFO = re.compile(rf"^.*(?=(?:{_BAD_INFO.pattern}))", re.IGNORECASE | re.MULTILINE)
 _FENCE = re.compile(r"`{3,}|~{3,}")
-_OPEN_BRACKET = re.compile(r"\[(?=(?:\\.|[^\[\]\\])*\Z)", re.DOTALL)
+_OPEN_BRACKET = re.compile(
+    r"(^[ \t>*+\-\d.)]*(?:\[[ xX]\][ \t]+)?)\[(?=(?:\\.|[^\[\]\\])*\\?\Z)", re.DOTALL | re.MULTILINE
+)
 # Diagrams are drawn by the page: those that may fetch, style or link stay code.
 _BAD_DIAGRAM = re.compile(r"[<\\]|//|%%\{|url|img|icon|config|click|href|import", re.IGNORECASE)
 
@@ -137,7 +139,7 @@ def make_safe(markdown: str) -> str:
             safe += [*_prose(lines[done:start]), *lines[start:end]]
             safe += [token.markup] if fenced and not _is_closed(lines[start:end], token.markup) else []
         elif fenced:
-            safe += _prose(lines[done:start], before_fence=True)
+            safe += _prose(lines[done:start])
             safe += [""] if any(safe[-1:]) else []
             safe += _isolated(token)
             safe += [""] if any(lines[end : end + 1]) else []
@@ -183,15 +185,19 @@ def _blocks(source: str) -> list[Token]:
     return tokens
 
 
-def _prose(lines: Sequence[str], *, before_fence: bool = False) -> list[str]:
-    """Make all that is not a block of code harmless; paragraph by paragraph, as code spans and formulas end there."""
+def _prose(lines: Sequence[str]) -> list[str]:
+    """Make all that is not a block of code harmless; paragraph by paragraph, as code spans and formulas end there.
+
+    No bracket stays open where a definition could begin: marked lets the label run on, through blank lines and fences
+    and whatever else is joined to this text, to the next bracket.
+    """
     if not lines:
         return []
     pieces = _BLANK_LINES.split("\n".join(lines))
     text = "".join(_paragraph(piece) if piece.strip() else piece for piece in pieces)
-    if before_fence:
-        # marked lets the label of a reference definition run on, through blank lines and fences, to the next bracket.
-        text = _OPEN_BRACKET.sub("&#91;", text)
+    found = 1
+    while found:  # the last one that was open may have hidden another
+        text, found = _OPEN_BRACKET.subn(r"\1&#91;", text)
     return text.split("\n")
 
 

@@ -73,8 +73,12 @@ class Credentials:
         return len(key) >= _SHORTEST_SECRET and key in text
 
     def redact(self, text: str) -> str:
-        """Return a text without the key."""
+        """Return a text without the key, and without anything that looks like one."""
         return redact(text, self._secret())
+
+    def without_key(self, text: str) -> str:
+        """Return a text without the key itself; what only looks like one may be what a model was asked about."""
+        return text.replace(self._secret(), "sk-…") if self.is_in(text) else text
 
     def source(self) -> str | None:
         """Say where the key comes from, for people."""

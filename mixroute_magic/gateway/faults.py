@@ -104,7 +104,7 @@ class Refusal:
         if self.code in _CLIENT_MISTAKES:
             return BadRequestError, f"The request was not accepted{said}", "Change the question or its options."
         if self.code == TOO_LONG:
-            hint = "Leave earlier turns out: --fresh for one question, %thread --clear for all."
+            hint = "Send fewer or shorter messages."
             return BadRequestError, f"The conversation is too long for this model{said}", hint
         if status == 402 or (status in {200, 403, 429} and _QUOTA.search(f"{self.code} {self.kind}")):
             return (

@@ -36,10 +36,10 @@ def model(session: Session, options: ModelOptions, system: str | None = None) ->
         raise SettingError("This cell contains your API key; nothing was set.", "Take it out, and use %mixroute login.")
     if options.reset or told:
         notebook.choose(merged({} if options.reset else notebook.chosen, told))
-        record = Setting(created=now(), chosen=notebook.chosen).to_metadata()
+        record = Setting(created=now(), chosen=notebook.chosen)
     news = notebook.announcement()
     notebook.announced()
-    return _settings_table(settings(session.config, notebook.chosen), news, record)
+    return _settings_table(settings(session.config, notebook.chosen), news, notebook.signed(session.run(), record))
 
 
 def usage(session: Session) -> UsageReport:

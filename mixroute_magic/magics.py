@@ -98,7 +98,7 @@ class MixRouteMagics(Magics):
 
     @property
     def session(self) -> Session:
-        """The session of this shell, made when the first magic is used: `%load_ext` costs next to nothing."""
+        """The session of this shell, made at first use; on a page that is right after the cell of `%load_ext`."""
         from mixroute_magic.session import Session
 
         meta = self.shell.meta

@@ -21,7 +21,7 @@ from mixroute_magic.conversation.notebook import (
     notebook_path,
     server_root,
 )
-from mixroute_magic.conversation.replay import recorded_beside
+from mixroute_magic.conversation.replay import Beside
 from mixroute_magic.gateway.credentials import Credentials
 
 if TYPE_CHECKING:
@@ -69,6 +69,10 @@ class Session:
         from mixroute_magic.conversation.page import LivePages
 
         return LivePages(self.shell)
+
+    @cached_property
+    def _beside(self) -> Beside:
+        return Beside(Path.cwd())
 
     @property
     def journal(self) -> Journal | None:
@@ -206,7 +210,7 @@ class Session:
         if turn is None and self.journal is not None:
             turn = self.journal.find(request_hash)
         if turn is None and notebook.path is None and execute_request(self.shell) is not None:
-            turn = recorded_beside(Path.cwd(), request_hash)
+            turn = self._beside.find(request_hash)
         return turn
 
     def use_demo(self, *, wanted: bool) -> None:

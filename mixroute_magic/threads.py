@@ -33,8 +33,8 @@ def thread(session: Session, options: ThreadOptions) -> Sequence[Table | Shown]:
     actions: dict[str, Callable[[], Table | Sequence[Shown]]] = {
         "fork": lambda: _fork(session, notebook, name, str(options.fork)),
         "rewind": lambda: _rewind(session, notebook, name, int(options.rewind or 0)),
-        "clear": lambda: _clear(notebook, name),
-        "undo": lambda: _undo(notebook),
+        "clear": lambda: _clear(session, notebook, name),
+        "undo": lambda: _undo(session, notebook),
         "export": lambda: _export(notebook, name, str(options.export)),
         "imported": lambda: _import(session, notebook, name, str(options.imported)),
         "listing": lambda: _list(notebook),
@@ -59,7 +59,7 @@ def _show(session: Session, notebook: Notebook, chosen: str | None) -> Table:
     if any(line.stale for line in shown):
         notes.append("stale: answered before what stands above it changed. Run its cell again to ask anew.")
     system = settings(session.config, notebook.chosen).system
-    record = Setting(created=now(), thread=name).to_metadata() if chosen else None
+    record = notebook.signed(session.run(), Setting(created=now(), thread=name) if chosen else None)
     return _table(name, shown, system, notes, record)
 
 
@@ -86,7 +86,7 @@ def _fork(session: Session, notebook: Notebook, name: str, new: str) -> Table:
     return Table(
         caption=f"Thread {new} goes on from {edit.parent}, with the {taken_along} above this cell.",
         notes=[f"%thread {edit.parent} leads back."],
-        record=edit.to_metadata(),
+        record=notebook.signed(session.run(), edit),
     )
 
 
@@ -101,21 +101,21 @@ def _rewind(session: Session, notebook: Notebook, name: str, count: int) -> Tabl
     return Table(
         caption=f"Thread {name}: the last {counted(count, 'turn')} above taken out, {len(above) - count} left.",
         notes=["The outputs in the notebook stay. %thread --undo brings them back."],
-        record=edit.to_metadata(),
+        record=notebook.signed(session.run(), edit),
     )
 
 
-def _clear(notebook: Notebook, name: str) -> Table:
+def _clear(session: Session, notebook: Notebook, name: str) -> Table:
     edit = notebook.conversation.clear(name)
     forgotten = counted(len(edit.turns), "turn")
     return Table(
         caption=f"Thread {name}: {forgotten} forgotten. The outputs in the notebook stay.",
         notes=["%thread --undo brings them back."] if edit.turns else [],
-        record=edit.to_metadata(),
+        record=notebook.signed(session.run(), edit),
     )
 
 
-def _undo(notebook: Notebook) -> Table | Sequence[Shown]:
+def _undo(session: Session, notebook: Notebook) -> Table | Sequence[Shown]:
     done = notebook.undo()
     if not done:
         raise HistoryError("There is nothing to undo.", "%thread shows what a chat cell here would send.")
@@ -125,11 +125,14 @@ def _undo(notebook: Notebook) -> Table | Sequence[Shown]:
         turns = counted(len(last.edit.turns), "turn")
         if last.edit.action == FORK and notebook.thread == last.edit.thread:
             notebook.use(last.edit.parent or "main")
-        return Table(caption=f"Undone: {what} of thread {last.edit.thread}, {turns}.", record=last.record.to_metadata())
-    return _brought_back(notebook, done)
+        return Table(
+            caption=f"Undone: {what} of thread {last.edit.thread}, {turns}.",
+            record=notebook.signed(session.run(), last.record),
+        )
+    return _brought_back(session, notebook, done)
 
 
-def _brought_back(notebook: Notebook, done: Sequence[Undone]) -> list[Shown]:
+def _brought_back(session: Session, notebook: Notebook, done: Sequence[Undone]) -> list[Shown]:
     """Show the answers that are back, in their own cells as far as the page can, and here in any case."""
     for undone in done:
         for place, turn in undone.back.items():
@@ -141,7 +144,7 @@ def _brought_back(notebook: Notebook, done: Sequence[Undone]) -> list[Shown]:
         Shown(
             f"Brought back {counted(len(undone.back), 'answer')}:",
             [_output(turn, question=True) for turn in undone.back.values()],
-            undone.record.to_metadata(),
+            notebook.signed(session.run(), undone.record) or {},
         )
         for undone in done
     ]

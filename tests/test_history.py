@@ -277,6 +277,20 @@ class TestRestart:
             desk.run("d", "%thread")
             assert desk.run("a", "%%chat\none").metadata["thread"] == "main"
 
+    def test_a_command_run_again_or_replaced_in_its_cell_still_holds_after_a_restart(self, desk: Desk) -> None:
+        with desk.behind():
+            for cell in "abc":
+                desk.ask(cell, f"ask {cell}")
+            desk.run("r", "%thread --rewind 1")
+            desk.run("r", "%thread --rewind 1")
+            desk.run("r", "%thread")
+            assert desk.ask("d", "next") == ["ask a", "A1", "next"]
+            desk.document.save("a", "b", "c", "r")
+            desk.restart()
+            assert desk.ask("d", "after") == ["ask a", "A1", "after"]
+            assert "Undone: what was taken out" in desk.run("u", "%thread --undo").text
+            assert desk.ask("e", "then")[:4] == ["ask a", "A1", "ask b", "A2"]
+
     def test_cleared_outputs_are_forgotten_and_offered_by_undo(self, desk: Desk) -> None:
         with desk.behind():
             desk.ask("a", "one")

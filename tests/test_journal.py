@@ -124,10 +124,9 @@ def test_a_kept_turn_comes_back_as_it_was(journal: Journal) -> None:
     assert journal.turns(THERE) == []
 
 
-def test_half_of_a_character_is_kept(journal: Journal) -> None:
-    half = turn("t1", "\ud83d", request_hash="h1")
-    journal.end(HERE, "c1", 0, half)
-    assert journal.find("h1") == half
+def test_half_of_a_character_costs_no_turn(journal: Journal) -> None:
+    journal.end(HERE, "c1", 0, turn("t1", "\ud83d", request_hash="h1"))
+    assert journal.find("h1") == turn("t1", "?", request_hash="h1")
 
 
 def test_a_turn_replaces_the_one_at_its_place_and_no_other(journal: Journal) -> None:
@@ -257,7 +256,7 @@ def test_a_process_that_cannot_be_seen_from_here_is_given_a_day(journal: Journal
 def test_an_ended_or_kept_turn_runs_no_more(journal: Journal, path: Path) -> None:
     for name in ("t1", "t2", "t3"):
         journal.begin(HERE, name, 0, turn(name, "", INTERRUPTED))
-    journal.end(turn("t1", "", FAILED))
+    journal.end(HERE, "c1", 0, turn("t1", "", FAILED))
     journal.write("t1", lambda: turn("t1", "too late"))
     journal.end(HERE, "t2", 0, turn("t2"))
     assert query(path, "SELECT turn FROM running") == [("t3",)]
@@ -346,7 +345,6 @@ sys.stdin.readline()
 for place in range(50):
     journal.begin(here, name, place, turn(f"{name} {place}", "", "interrupted"))
     journal.end(here, name, place, turn(f"{name} {place}", "because"))
-    journal.end(turn(f"{name} {place}", "because"))
 journal.begin(here, name, 50, turn(f"{name} 50", "", "interrupted"))
 journal.close()
 """
@@ -467,7 +465,6 @@ def test_a_directory_that_cannot_be_made_warns_once_and_nothing_raises(keeper: K
     journal.begin(HERE, "c1", 0, turn("t1", "", INTERRUPTED))
     journal.write("t1", lambda: turn("t1"))
     journal.end(HERE, "c1", 0, turn("t1"))
-    journal.end(turn("t1"))
     journal.trim(HERE, "c1", 0)
     journal.renamed(HERE, THERE)
     assert journal.turns(HERE) == journal.broken_off(HERE) == []

@@ -190,6 +190,10 @@ class TestMakeSafe:
             ("[x `y`\n\nz]: javascript:y", "[x `y`\n\nz]&#58; javascript:y"),
             (r"$\unicode[x;position:fixed]{65}$", r"$\text[x;position:fixed]{65}$"),
             ("a\x1b[31m\x07b\x00", "a[31mb"),
+            ("[click", "&#91;click"),
+            ("- [a\n[b\\", "- &#91;a\n&#91;b\\"),
+            ("[click\n\n```\ninert\n```\n\nmore", "&#91;click\n\n```\ninert\n```\n\nmore"),
+            ("see [a and `x[`", "see [a and `x[`"),
             ("", ""),
         ],
     )

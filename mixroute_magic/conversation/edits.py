@@ -72,13 +72,14 @@ class Edits:
         self._fold()
         return Edit(id=uuid.uuid4().hex, created=now(), action=UNDO, undoes=edit.id)
 
-    def restore(self, edits: Sequence[tuple[str, Edit]]) -> None:
-        """Apply the edits that a file holds, with their cells, in the order in which they were made."""
+    def restore(self, edits: Sequence[tuple[str, Edit]]) -> list[Edit]:
+        """Apply the edits that a file holds, with their cells, as they were made; return those that hold."""
         undone = {edit.undoes for _, edit in edits if edit.action == UNDO}
         kept = [(cell, edit) for cell, edit in edits if edit.action in {FORK, FORGET} and edit.id not in undone]
         self._edits += [edit for _, edit in kept]
         self._made_in |= {edit.id: cell for cell, edit in kept}
         self._fold()
+        return [edit for _, edit in kept]
 
     def _add(self, action: str, thread: str, turns: Sequence[Turn], parent: str = "") -> Edit:
         named = tuple(turn.turn for turn in turns)

@@ -16,7 +16,7 @@ from typing import Any
 
 from mixroute_magic.conversation.handout import handout, opening
 from mixroute_magic.conversation.model import Conversation
-from mixroute_magic.conversation.records import Edit, now, read
+from mixroute_magic.conversation.records import Edit, now, read_all
 from mixroute_magic.conversation.saved import SavedCell
 from mixroute_magic.conversation.source import chat_source, load_source
 from mixroute_magic.conversation.turn import VERSION, Turn, clean_text
@@ -213,7 +213,7 @@ def _restored(cells: Sequence[SavedCell]) -> dict[str, list[Turn]]:
     conversation = Conversation()
     turns = [turn for record in _records(cells) if (turn := Turn.from_metadata(record)) is not None]
     conversation.take(cells, {turn.turn: turn for turn in turns})
-    told = [(cell.id, read(record)) for cell in cells for record in cell.records]
+    told = [(cell.id, entry) for cell in cells for record in cell.records for entry in read_all(record)]
     conversation.restore_edits((cell, edit) for cell, edit in told if isinstance(edit, Edit))
     return {name: turns for name in conversation.threads() if (turns := conversation.thread(name))}
 

@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from mixroute_magic.conversation.model import Conversation, Run
-from mixroute_magic.conversation.records import Edit, Setting, read
+from mixroute_magic.conversation.records import Edit, Setting, now, read_all
 from mixroute_magic.conversation.saved import SavedNotebook, in_front_end, is_foreign
 from mixroute_magic.conversation.turn import VERSION, Turn
 from mixroute_magic.tables import counted
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mixroute_magic.conversation.journal import Journal
     from mixroute_magic.conversation.model import Undone
     from mixroute_magic.conversation.page import Page
+    from mixroute_magic.conversation.records import Record
     from mixroute_magic.conversation.saved import SavedCell
 
 __all__ = ["Notebook"]
@@ -34,6 +35,7 @@ class Notebook:
         self.thread = "main"
         self.chosen: dict[str, Any] = {}
         self._restored: list[tuple[str, Setting]] = []  # with their cells, in the order in which they were made
+        self._left: dict[str, list[dict[str, Any]]] = {}  # the records of each cell's commands
         self._set: set[str] = set()  # what was set in this kernel's life
         self._saved = SavedNotebook(path) if path is not None else None
         self._taken: object = None  # the page or the cells that were last taken in
@@ -43,6 +45,20 @@ class Notebook:
         self._news: list[str] = []
         self._outputs: dict[str, str] = {}  # of turns that an undo put into the output of another
         self._offered: dict[str, dict[int, Turn]] = {}
+
+    def signed(self, run: Run, record: Record | None) -> dict[str, Any] | None:
+        """Return what the running cell's output carries: its record, and those that the cell has left before.
+
+        A cell is run again, and used for another command, while what it did still holds.
+        """
+        left = self._left.setdefault(run.cell, [])
+        if record is None and not left:
+            return None
+        metadata = (record or Setting(created=now())).to_metadata()
+        metadata |= {"before": list(left)} if left else {}
+        if record is not None:
+            left.append(record.to_metadata())
+        return metadata
 
     def choose(self, chosen: dict[str, Any]) -> None:
         """Ask so from now on."""
@@ -118,7 +134,10 @@ class Notebook:
         undone = self.conversation.undo()
         if undone is None:
             offered, self._offered = self._offered, {}
-            return self.conversation.bring_back(offered)
+            brought = self.conversation.bring_back(offered)
+            undone = None if brought else self.conversation.undo(restored=True)
+            if undone is None:
+                return brought
         for place, turn in undone.back.items():
             if self.journal is not None and undone.cell is not None:
                 self.journal.end(str(self.path), undone.cell, place, turn)
@@ -156,7 +175,9 @@ class Notebook:
         for cell in cells:
             self.conversation.number(cell.id, cell.number)
         records = [(cell.id, record) for cell in cells for record in cell.records]
-        told = [(cell, entry) for cell, record in records if (entry := read(record)) is not None]
+        told = [(cell, entry) for cell, record in records for entry in read_all(record)]
+        for name, entry in told:
+            self._left.setdefault(name, []).append(entry.to_metadata())
         edits = [(cell, entry) for cell, entry in told if isinstance(entry, Edit)]
         self.conversation.restore_edits(edits)
         settings = [(cell, entry) for cell, entry in told if isinstance(entry, Setting)]

@@ -78,6 +78,7 @@ class Conversation:
         self._lock = threading.Lock()  # for those who ask from several threads of the process
         self._edits = Edits()
         self._changes: deque[_CellChange | Edit] = deque(maxlen=_CHANGES_KEPT)
+        self._restored: deque[_CellChange | Edit] = deque()  # edits that were made before the restart
 
     # The document
 
@@ -216,11 +217,12 @@ class Conversation:
         """Take all turns out of a thread."""
         return self._changed(self._edits.forget(thread, self.thread(thread)))
 
-    def undo(self) -> Undone | None:
-        """Take back the last replacement or edit; ``None`` where there is none."""
-        if not self._changes:
+    def undo(self, *, restored: bool = False) -> Undone | None:
+        """Take back the last replacement or edit; or the last ``restored`` edit; ``None`` where there is none."""
+        changes = self._restored if restored else self._changes
+        if not changes:
             return None
-        change = self._changes.pop()
+        change = changes.pop()
         if isinstance(change, Edit):
             return Undone(self._edits.undo(change), edit=change)
         return self._put_back(change.cell, change.turns)
@@ -243,7 +245,7 @@ class Conversation:
     def restore_edits(self, edits: Iterable[tuple[str, Edit]]) -> None:
         """Apply the edits that a file holds, with the cells in which they were made."""
         made = sorted(edits, key=lambda entry: entry[1].created)
-        self._edits.restore(made)
+        self._restored.extend(self._edits.restore(made))
         for edit in (edit for _, edit in made if edit.action == RESTORE):
             holding = [cell for cell in self._cells.shown if self.turn_ids(cell) == set(edit.turns)]
             for cell in holding if edit.turns else [cell for cell in holding if cell == edit.cell]:

@@ -14,7 +14,7 @@ from typing import Any
 from mixroute_magic.conversation.turn import VERSION, Turn, clean_json, clean_text, read_places
 from mixroute_magic.options import NO_PARAMS, is_thread_name
 
-__all__ = ["FORGET", "FORK", "RESTORE", "UNDO", "Edit", "Record", "Setting", "now", "read"]
+__all__ = ["FORGET", "FORK", "RESTORE", "UNDO", "Edit", "Record", "Setting", "now", "read", "read_all"]
 
 FORK, FORGET, RESTORE, UNDO = "fork", "forget", "restore", "undo"
 
@@ -74,6 +74,13 @@ Record = Setting | Edit
 def now() -> str:
     """Return the time as records carry it, fine enough to put those of one cell in order."""
     return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def read_all(record: Any) -> list[Record]:
+    """Read a record and those that its cell left before it."""
+    before = record.get("before") if isinstance(record, Mapping) else None
+    all_of_them = [*(before if isinstance(before, list) else []), record]
+    return [entry for one in all_of_them if (entry := read(one)) is not None]
 
 
 def read(record: Any) -> Record | None:

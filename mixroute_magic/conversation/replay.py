@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
-__all__ = ["recorded_beside", "replay"]
+__all__ = ["Beside", "replay"]
 
 _CHARACTERS_A_SECOND = 600
 _LONGEST = 4.0  # seconds, however long the answer is
@@ -37,16 +37,19 @@ def replay(turn: Turn, *, paced: bool) -> Generator[Chunk]:
     yield Chunk(finish_reason=turn.finish_reason, usage=_NOTHING_SPENT)
 
 
-def recorded_beside(folder: Path, request_hash: str) -> Turn | None:
-    """Return the complete turn of this request from the notebooks of a folder.
+class Beside:
+    """The notebooks of a folder, as a record of what was asked.
 
     Whoever executes a notebook without a page (nbclient, nbconvert, papermill) tells the kernel the folder in which it
     lies, and no more. The hash is of the whole request, so that another notebook's turn is as good.
     """
-    for path in sorted(folder.glob("*.ipynb")):
-        for cell in SavedNotebook(path).cells():
-            for record in cell.records:
-                turn = Turn.from_metadata(record) if record.get("request_hash") == request_hash else None
-                if turn is not None and turn.status == COMPLETE:
-                    return turn
-    return None
+
+    def __init__(self, folder: Path) -> None:
+        self._saved = [SavedNotebook(path) for path in sorted(folder.glob("*.ipynb"))]
+
+    def find(self, request_hash: str) -> Turn | None:
+        """Return the complete turn of this request."""
+        cells = (cell for saved in self._saved for cell in saved.cells())
+        records = (record for cell in cells for record in cell.records if record.get("request_hash") == request_hash)
+        turns = (Turn.from_metadata(record) for record in records)
+        return next((turn for turn in turns if turn is not None and turn.status == COMPLETE), None)

@@ -42,7 +42,9 @@ class MixRoute(Configurable):
     replay = Unicode(
         help="off, auto (an unchanged request is answered from its record) or only. Default: MIXROUTE_REPLAY, else off."
     ).tag(config=True)
-    history = Unicode("document", help="document (what stands above the cell) or execution (order of execution).").tag(config=True)
+    history = Unicode("document", help="document (what stands above the cell) or execution (order of execution).").tag(
+        config=True
+    )
     journal = Bool(True, help="Keep last turns in a private file, for undo and recovery.").tag(config=True)
 
     @default("replay")

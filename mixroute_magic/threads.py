@@ -134,6 +134,8 @@ def _undo(session: Session, notebook: Notebook) -> Table | Sequence[Shown]:
 
 def _brought_back(session: Session, notebook: Notebook, done: Sequence[Undone]) -> list[Shown]:
     """Show the answers that are back, in their own cells as far as the page can, and here in any case."""
+    if any(undone.cell == session.run().cell for undone in done):
+        session.asks()  # they stand in the running cell now
     for undone in done:
         for place, turn in undone.back.items():
             gone = undone.gone.get(place)

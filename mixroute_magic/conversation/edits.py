@@ -20,7 +20,7 @@ class Edits:
 
     def __init__(self) -> None:
         self._edits: list[Edit] = []
-        self._made_in: dict[str, str] = {}  # cells, by edit
+        self._made_in: dict[str, set[str]] = {}  # the cells, by fork
         self._former: dict[str, tuple[int, Edit]] = {}  # by fork: the one that it began anew, and where that stood
         self._forked: dict[str, set[str]] = {}
         self._forgotten: dict[str, set[str]] = {}
@@ -46,7 +46,7 @@ class Edits:
     def forked_in(self, cell: str, thread: str) -> Edit | None:
         """Return the edit by which a cell began a thread: a re-run of the cell begins it anew."""
         forks = (edit for edit in self._edits if edit.action == FORK and edit.thread == thread)
-        return next((edit for edit in forks if self._made_in.get(edit.id) == cell), None)
+        return next((edit for edit in forks if cell in self._made_in[edit.id]), None)
 
     def fork(self, cell: str, thread: str, parent: str, turns: Sequence[Turn]) -> Edit:
         """Let turns of one thread stand in another, too, instead of those that the same cell once chose."""
@@ -55,7 +55,7 @@ class Edits:
         if former is not None:
             self._edits.remove(former)
         edit = self._add(FORK, thread, turns, parent)
-        self._made_in[edit.id] = cell
+        self._made_in[edit.id] = {cell}
         if former is not None:
             self._former[edit.id] = (place, former)
         return edit
@@ -76,10 +76,13 @@ class Edits:
         """Apply the edits that a file holds, with their cells, as they were made; return those that hold."""
         undone = {edit.undoes for _, edit in edits if edit.action == UNDO}
         kept = [(cell, edit) for cell, edit in edits if edit.action in {FORK, FORGET} and edit.id not in undone]
-        self._edits += [edit for _, edit in kept]
-        self._made_in |= {edit.id: cell for cell, edit in kept}
+        for cell, edit in kept:  # the same edit may stand in several outputs and in copies of its cell
+            self._made_in.setdefault(edit.id, set()).add(cell)
+        newest = {(cell, edit.thread): edit.id for cell, edit in kept if edit.action == FORK}
+        once = {edit.id: edit for cell, edit in kept if edit.action == FORGET or newest[cell, edit.thread] == edit.id}
+        self._edits += once.values()
         self._fold()
-        return [edit for _, edit in kept]
+        return list(once.values())
 
     def _add(self, action: str, thread: str, turns: Sequence[Turn], parent: str = "") -> Edit:
         named = tuple(turn.turn for turn in turns)

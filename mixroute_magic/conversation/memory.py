@@ -177,7 +177,8 @@ class Notebook:
         records = [(cell.id, record) for cell in cells for record in cell.records]
         told = [(cell, entry) for cell, record in records for entry in read_all(record)]
         for name, entry in told:
-            self._left.setdefault(name, []).append(entry.to_metadata())
+            left = self._left.setdefault(name, [])
+            left += [entry.to_metadata()] if entry.to_metadata() not in left else []
         edits = [(cell, entry) for cell, entry in told if isinstance(entry, Edit)]
         self.conversation.restore_edits(edits)
         settings = [(cell, entry) for cell, entry in told if isinstance(entry, Setting)]

@@ -225,7 +225,7 @@ class Conversation:
         change = changes.pop()
         if isinstance(change, Edit):
             return Undone(self._edits.undo(change), edit=change)
-        return self._put_back(change.cell, change.turns)
+        return self._put_back(change.cell, complete(change.turns))
 
     def bring_back(self, found: Mapping[str, Mapping[int, Turn]]) -> list[Undone]:
         """Put turns that the journal kept back into their cells, where these are there and hold none."""
@@ -246,17 +246,25 @@ class Conversation:
         """Apply the edits that a file holds, with the cells in which they were made."""
         made = sorted(edits, key=lambda entry: entry[1].created)
         self._restored.extend(self._edits.restore(made))
-        for edit in (edit for _, edit in made if edit.action == RESTORE):
-            holding = [cell for cell in self._cells.shown if self.turn_ids(cell) == set(edit.turns)]
-            for cell in holding if edit.turns else [cell for cell in holding if cell == edit.cell]:
+        for stands_in, edit in ((cell, edit) for cell, edit in made if edit.action == RESTORE):
+            for cell in self._restored_into(edit, stands_in):
                 self._cells[cell] = replace(self._cells[cell], turns=edit.restored)
+
+    def _restored_into(self, edit: Edit, stands_in: str) -> list[str]:
+        """Return the cells whose answers an undo had brought back, if they were not asked again since."""
+        if edit.cell not in self._cells.shown:  # a front end's own id
+            return [cell for cell in self._cells.shown if edit.turns and self.turn_ids(cell) == set(edit.turns)]
+        shown = self.turn_ids(edit.cell)
+        expected = {*edit.turns, *(turn.turn for turn in edit.restored.values())}
+        cleared = not shown and (not edit.turns or edit.cell == stands_in)
+        return [edit.cell] if cleared or (shown and shown <= expected) else []
 
     def _put_back(self, key: str, turns: Mapping[int, Turn]) -> Undone:
         gone = self._cells[key].turns
         self._cells[key] = Cell(number=self._cells[key].number, turns=turns)
         named = tuple(turn.turn for turn in gone.values())
-        back, where = complete(turns), "" if named else key
-        record = Edit(id=uuid.uuid4().hex, created=now(), action=RESTORE, turns=named, cell=where, restored=back)
+        back = complete(turns)
+        record = Edit(id=uuid.uuid4().hex, created=now(), action=RESTORE, turns=named, cell=key, restored=back)
         return Undone(record, cell=key, gone=gone, back=back)
 
     def _changed(self, edit: Edit) -> Edit:

@@ -39,8 +39,7 @@ class Edit:
     """A change to a thread: ``turns`` are the ids concerned.
 
     ``fork`` lets them, which stand in ``parent``, stand in ``thread``, too; ``forget`` takes them out of it;
-    ``restore`` puts ``restored``, by place, where they stand, or into the empty ``cell``; ``undo`` takes back the edit
-    ``undoes``.
+    ``restore`` puts ``restored``, by place, into ``cell``, where these stood; ``undo`` takes back the edit ``undoes``.
     """
 
     id: str

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from mixroute_magic.conversation.turn import COMPLETE, FAILED, INTERRUPTED, Turn, contexts
+from mixroute_magic.display.views import Ending
 from mixroute_magic.errors import ChatInterrupted, MixRouteError
 from mixroute_magic.gateway.families import max_tokens_field
 from mixroute_magic.wire import Chunk, Message, Reply, ReplyBuilder, Request
@@ -147,11 +148,10 @@ def ask(
                 taken.add(chunk)
                 view.show(chunk)
                 notebook.write(plan.turn, lambda: _answered(started, plan, taken.reply(), INTERRUPTED))
-    except KeyboardInterrupt as interrupt:
-        failure = interrupt
-        raise ChatInterrupted(taken.reply().text) from None
     except BaseException as error:
         failure = error
+        if isinstance(error, KeyboardInterrupt):
+            raise ChatInterrupted(taken.reply().text) from None
         if isinstance(error, MixRouteError):
             error.partial = taken.reply().text
             error.request_id = error.request_id or taken.reply().request_id
@@ -162,12 +162,9 @@ def ask(
             turn = _answered(started, plan, reply, _status(failure))
             turn, replaced = notebook.record(plan.run, place, turn)
             ledger.finish(entry, status=turn.status, reply=reply, error=type(failure).__name__ if failure else None)
+            notes, before = _notes(plan, turn, replaced), plan.shown_before()
             view.finish(
-                reply,
-                status=turn.status,
-                notes=_notes(plan, turn, replaced),
-                metadata=turn.to_metadata(),
-                before=plan.shown_before(),
+                Ending(reply=reply, status=turn.status, notes=notes, before=before, metadata=turn.to_metadata())
             )
     return reply
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mixroute_magic.asking import left_out, settings, without_demo_turns
 from mixroute_magic.chat import reply_of
 from mixroute_magic.conversation.records import FORK, Setting, now
-from mixroute_magic.display.views import Shown, bundle, leave, show_again
+from mixroute_magic.display.views import Ending, Shown, bundle, leave, show_again
 from mixroute_magic.errors import HistoryError
 from mixroute_magic.tables import Table, counted
 
@@ -56,6 +56,8 @@ def _show(session: Session, notebook: Notebook, chosen: str | None) -> Table:
     notebook.announced()
     kept = {turn.turn for turn in sent}
     shown = [line for line in lines if line.turn.turn in kept]
+    if name not in notebook.conversation.threads() and name != "main":
+        notes.append(f"{name} is a new thread; %thread --list shows those that there are.")
     if any(line.stale for line in shown):
         notes.append("stale: answered before what stands above it changed. Run its cell again to ask anew.")
     system = settings(session.config, notebook.chosen).system
@@ -185,7 +187,7 @@ def _path(file: str) -> Path:
 def _output(turn: Turn, notes: Sequence[str] = (), *, question: bool = False) -> dict[str, str]:
     """Return the output of a turn, with its question where the cell does not show it."""
     before = turn.exchange[:-1] if question or turn.exchange[2:] else ()
-    return bundle(reply_of(turn), turn.status, notes, before)
+    return bundle(Ending(reply=reply_of(turn), status=turn.status, notes=notes, before=before))
 
 
 def _table(

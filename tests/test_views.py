@@ -16,7 +16,7 @@ from jupyter_client.manager import start_new_kernel
 from kernels import FEED
 from nbclient import NotebookClient
 
-from mixroute_magic.display.views import TextView, footer, open_view
+from mixroute_magic.display.views import Ending, TextView, footer, open_view
 from mixroute_magic.wire import Chunk, Reply, Usage
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ REPLY = Reply("Hello *you*", "glm-5", finish_reason="stop", usage=Usage(25, 100)
 LINE = "glm-5 · 25 → 100 tokens · 1.2 s · stop"
 FINISH = """
 show(finish_reason="stop", usage=Usage(25, 100))
-view.finish(builder.reply(1.23), status="complete", notes=[], metadata={"version": 1})
+view.finish(Ending(reply=builder.reply(1.23), status="complete", metadata={"version": 1}))
 """
 
 
@@ -44,7 +44,7 @@ class TestFooter:
         ],
     )
     def test_it_tells_what_is_known_on_one_line(self, reply: Reply, status: str, notes: list[str], line: str) -> None:
-        assert footer(reply, status, notes) == line
+        assert footer(Ending(reply=reply, status=status, notes=notes)) == line
 
 
 class TestTerminal:
@@ -57,7 +57,7 @@ class TestTerminal:
         view.show(Chunk(text="Hello "))
         assert capsys.readouterr().out == "Hello "
         view.show(Chunk(text="*you*"))
-        view.finish(REPLY, status="complete", notes=[], metadata={})
+        view.finish(Ending(reply=REPLY, status="complete", metadata={}))
         assert capsys.readouterr().out == f"*you*\n\n{LINE}\n"
 
     def test_control_characters_of_an_answer_do_nothing(
@@ -81,7 +81,7 @@ class TestTerminal:
     def test_a_failure_before_any_text_leaves_the_footer(
         self, view: TextView, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        view.finish(Reply("", "glm-5"), status="failed", notes=[], metadata={})
+        view.finish(Ending(reply=Reply("", "glm-5"), status="failed", metadata={}))
         assert capsys.readouterr().out == "glm-5 · tokens unknown · failed\n"
 
     def test_reasoning_is_dimmed_on_a_real_terminal(self) -> None:
@@ -194,7 +194,7 @@ try:
     while True:
         show(text="more ")
 except KeyboardInterrupt:
-    view.finish(builder.reply(), status="interrupted", notes=[], metadata={})
+    view.finish(Ending(reply=builder.reply(), status="interrupted", metadata={}))
 print([thread.name for thread in threading.enumerate() if "mixroute" in thread.name])
 """
         published = []

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import sys
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mixroute_magic.display.markdown import as_html, make_safe, without_controls
@@ -19,11 +19,32 @@ if TYPE_CHECKING:
 
     from mixroute_magic.wire import Chunk, Message, Reply, Usage
 
-__all__ = ["LiveView", "ReplyView", "Shown", "StaticView", "TextView", "bundle", "leave", "open_view", "show_again"]
+__all__ = [
+    "Ending",
+    "ReplyView",
+    "Shown",
+    "TextView",
+    "bundle",
+    "footer",
+    "leave",
+    "open_view",
+    "show_again",
+]
 
 
 # Chinese and Japanese write no spaces between words: each character counts as one.
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\s\u3040-\u30ff\u3400-\u9fff]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How a reply ended: ``complete``, ``interrupted`` or ``failed``; shown below the messages ``before``."""
+
+    reply: Reply
+    status: str
+    notes: Sequence[str] = ()
+    before: Sequence[Message] = ()
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
 class ReplyView(Protocol):
@@ -38,19 +59,8 @@ class ReplyView(Protocol):
     def show(self, chunk: Chunk) -> None:
         """Show what one more chunk adds."""
 
-    def finish(
-        self,
-        reply: Reply,
-        *,
-        status: str,
-        notes: Sequence[str],
-        metadata: Mapping[str, Any],
-        before: Sequence[Message] = (),
-    ) -> None:
-        """Leave the final output, below the messages ``before`` it; called exactly once.
-
-        ``status`` is ``complete``, ``interrupted`` or ``failed``.
-        """
+    def finish(self, ending: Ending) -> None:
+        """Leave the final output; called exactly once."""
 
 
 def open_view(model: str, output_id: str, *, terminal: bool, attended: bool) -> ReplyView:
@@ -119,22 +129,13 @@ class LiveView:
         """Add to the text that grows on the page."""
         self._stream.add(chunk.text, chunk.reasoning)
 
-    def finish(
-        self,
-        reply: Reply,
-        *,
-        status: str,
-        notes: Sequence[str],
-        metadata: Mapping[str, Any],
-        before: Sequence[Message] = (),
-    ) -> None:
+    def finish(self, ending: Ending) -> None:
         """Replace the widget by the final output, even where a second interrupt cuts the last frame short."""
         with closing(self._stream):
             try:
                 self._stream.end()
             finally:
-                shown = bundle(reply, status, notes, before)
-                self._leave(shown, raw=True, metadata={"mixroute": dict(metadata)})
+                self._leave(bundle(ending), raw=True, metadata={"mixroute": dict(ending.metadata)})
 
 
 class StaticView:
@@ -152,17 +153,9 @@ class StaticView:
     def show(self, chunk: Chunk) -> None:
         """Nobody is looking."""
 
-    def finish(
-        self,
-        reply: Reply,
-        *,
-        status: str,
-        notes: Sequence[str],
-        metadata: Mapping[str, Any],
-        before: Sequence[Message] = (),
-    ) -> None:
+    def finish(self, ending: Ending) -> None:
         """Leave the same output that a page gets."""
-        leave(self._output_id, bundle(reply, status, notes, before), metadata)
+        leave(self._output_id, bundle(ending), ending.metadata)
 
 
 class TextView:
@@ -186,17 +179,9 @@ class TextView:
             self._write(("\n\n" if self._thinking else "") + without_controls(chunk.text))
             self._thinking = False
 
-    def finish(
-        self,
-        reply: Reply,
-        *,
-        status: str,
-        notes: Sequence[str],
-        metadata: Mapping[str, Any],  # noqa: ARG002 - a terminal keeps none
-        before: Sequence[Message] = (),  # noqa: ARG002 - nor does it clear what it showed
-    ) -> None:
+    def finish(self, ending: Ending) -> None:
         """Close with the footer line."""
-        self._write(("\n\n" if reply.text or self._thinking else "") + footer(reply, status, notes) + "\n")
+        self._write(("\n\n" if ending.reply.text or self._thinking else "") + footer(ending) + "\n")
 
     def _think(self, reasoning: str) -> None:
         if sys.stdout.isatty():
@@ -212,11 +197,12 @@ class TextView:
         sys.stdout.flush()
 
 
-def footer(reply: Reply, status: str, notes: Sequence[str]) -> str:
+def footer(ending: Ending) -> str:
     """Return the last line of a reply: model, tokens, seconds, how it ended, notes."""
+    reply = ending.reply
     seconds = "" if reply.seconds is None else f"{reply.seconds:.1f} s"
-    ended = "" if status == "complete" else status
-    parts = [reply.model, _tokens(reply.usage), seconds, reply.finish_reason or "", ended, *notes]
+    ended = "" if ending.status == "complete" else ending.status
+    parts = [reply.model, _tokens(reply.usage), seconds, reply.finish_reason or "", ended, *ending.notes]
     return " · ".join(" ".join(without_controls(part).split()) for part in parts if part)
 
 
@@ -227,12 +213,12 @@ def _tokens(usage: Usage) -> str:
     return f"{read} → {written} tokens"
 
 
-def bundle(reply: Reply, status: str, notes: Sequence[str], before: Sequence[Message] = ()) -> dict[str, str]:
+def bundle(ending: Ending) -> dict[str, str]:
     """Return the final output: Markdown for pages, plain text for everything else."""
-    last = footer(reply, status, notes)
-    earlier = [_quoted(message) for message in before]
-    markdown = [*earlier, _folded(reply.reasoning), make_safe(reply.text).rstrip(), f"*{as_html(last)}*"]
-    plain = [*(without_controls(message.text) for message in before), without_controls(reply.text).rstrip(), last]
+    text, last = ending.reply.text, footer(ending)
+    earlier = [_quoted(message) for message in ending.before]
+    markdown = [*earlier, _folded(ending.reply.reasoning), make_safe(text).rstrip(), f"*{as_html(last)}*"]
+    plain = [*(without_controls(message.text) for message in ending.before), without_controls(text).rstrip(), last]
     return {
         "text/markdown": "\n\n".join(part for part in markdown if part),
         "text/plain": "\n\n".join(part for part in plain if part),

@@ -20,7 +20,7 @@ def wait_for(name):
         time.sleep(0.02)
 """
 FINISH = """
-view.finish(builder.reply(1.2), status="complete", notes=[], metadata={"version": 1})
+view.finish(Ending(reply=builder.reply(1.2), status="complete", metadata={"version": 1}))
 """
 TEXT_LENGTH = "() => document.querySelector('.mr-answer')?.textContent.length ?? 0"
 ATTACK = "window.pwned = true"

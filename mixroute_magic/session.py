@@ -156,10 +156,10 @@ class Session:
         path, told = started_as, self.pages.path_of(request)
         if told is not None:
             self._root = self._root or server_root(told, started_as)
-            path = self._root / told if self._root else started_as
+            path = self._root / told if self._root else started_as or Path(told)  # the page knows, the file may be far
             self._follow(client_id(request), path)
         notebook = self._by_client[client_id(request)] = self._notebooks.setdefault(path, Notebook(path))
-        notebook.journal = self.journal if path is not None else None
+        notebook.journal = self.journal if path is not None and path.is_absolute() else None
         return notebook
 
     def _follow(self, client: str, path: Path | None) -> None:

@@ -55,11 +55,14 @@ class Edit:
 
 @dataclass(frozen=True)
 class Change:
-    """What an edit did: turns stand in a thread from then on, or stand there no longer."""
+    """What an edit did: turns stand in a thread from then on, or stand there no longer.
+
+    ``forked_in`` are the cells that began the thread so: after a restart also the copies of the first.
+    """
 
     thread: str
     turns: frozenset[Turn]
-    forked_in: str | None = None  # the cell
+    forked_in: frozenset[str] = frozenset()
     parent: str = ""
 
 
@@ -89,14 +92,29 @@ def shown(outputs: Iterable[Mapping[str, Any]]) -> Held:
     """Read a cell's outputs: a turn that broke off carries those that it did not erase."""
     turns: dict[int, Turn] = {}
     broken: dict[int, Turn] = {}
-    records = [output.get("metadata", {}).get("mixroute", {}) for output in outputs]
-    for place, record in enumerate(record for record in records if record.get("kind") == "turn"):
+    for place, record in enumerate(record for record in records(outputs) if record["kind"] == "turn"):
         if record["status"] == "complete":
             turns[place] = _turn(record)
             continue
         turns |= {int(earlier): _turn(kept) for earlier, kept in record.get("earlier", {}).items()}
         broken = {place: _turn(record)} if record["messages"][-1]["role"] == "assistant" else {}
     return Held(turns, broken)
+
+
+def records(outputs: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return what a cell's outputs tell about themselves."""
+    return [output["metadata"]["mixroute"] for output in outputs if "mixroute" in output.get("metadata", {})]
+
+
+def named(outputs: Iterable[Mapping[str, Any]]) -> dict[str, Turn]:
+    """Return the turns of a cell's outputs by the ids that edits use for them."""
+    return {record["turn"]: _turn(record) for record in records(outputs) if record["kind"] == "turn"}
+
+
+def edits(outputs: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return what a cell's outputs say about edits: of the newest run, and of those before it."""
+    told = [edit for record in records(outputs) for edit in (*record.get("before", ()), record)]
+    return [edit for edit in told if edit["kind"] == "edit"]
 
 
 def words(turns: Iterable[Turn]) -> Messages:
@@ -131,6 +149,34 @@ class Reference:
         for cell, held in document:
             if held.all & unseen:  # another kernel asked this later: it is not what this one has read before
                 self.held[cell] = held
+
+    def restart(self, cells: Mapping[str, Sequence[Mapping[str, Any]]], turns: Mapping[str, Turn]) -> None:
+        """Start with what the outputs in the file say about edits; ``turns`` are all that were ever shown, by id."""
+        made = [(cell, record) for cell, outputs in cells.items() for record in edits(outputs)]
+        undone = {record.get("undoes") for _, record in made}
+        once = {record["edit"]: record for _, record in made if record["edit"] not in undone}
+        shows = {cell: set(named(outputs).values()) for cell, outputs in cells.items()}
+        for edit, record in sorted(once.items(), key=lambda entry: entry[1]["created"]):
+            taken = frozenset(turns[turn] for turn in record.get("turns", ()))
+            if record["action"] == "restore":
+                newest = [record["edit"] for record in records(cells.get(record["cell"], ())) if "edit" in record]
+                self._bring_back(record, taken, shows, here=edit in newest)
+            elif record["action"] != "undo":
+                name, forks = record["thread"], record["action"] == "fork"
+                copies = frozenset(cell for cell, copy in made if forks and copy["edit"] == edit)
+                others = [change for change in self._changes if change.thread != name or not copies & change.forked_in]
+                self._changes = [*others, Change(name, taken, copies, record.get("parent", ""))]
+
+    def _bring_back(
+        self, record: Mapping[str, Any], gone: frozenset[Turn], shows: dict[str, set[Turn]], *, here: bool
+    ) -> None:
+        """Let a cell hold the turns that an undo brought back, unless it has run since: ``here`` is the undo itself."""
+        cell, back = record["cell"], {int(place): _turn(turn) for place, turn in record["restored"].items()}
+        if cell not in shows:
+            return
+        if shows[cell] <= gone | set(back.values()) if shows[cell] else here or not gone:
+            self.held[cell], shows[cell] = Held(back), set(back.values())
+            self._seen |= shows[cell]
 
     def page(self, document: Document) -> None:
         """The page has told all of its cells in order; of turns just which they are."""
@@ -189,7 +235,7 @@ class Reference:
     def _forked(self, turn: Turn, thread: str, *, otherwise: bool = False) -> bool:
         """Say whether a turn came to a thread by a fork, and did not leave it since."""
         changes = [change for change in self._changes if change.thread == thread and turn in change.turns]
-        return changes[-1].forked_in is not None if changes else thread in turn.forks or otherwise
+        return bool(changes[-1].forked_in) if changes else thread in turn.forks or otherwise
 
     # What cells do
 
@@ -230,17 +276,14 @@ class Reference:
     def edit(self, cell: str, edit: Edit) -> bool:
         """Edit a thread in a cell; return whether that can be done."""
         if edit.action == "undo":
-            done = self._take_back()
-        elif edit.action == "fork":
-            done = self._fork(cell, edit.thread, edit.into)
-        else:
-            done = self._forget(cell, edit)
+            return self._take_back(cell)
+        done = self._fork(cell, edit.thread, edit.into) if edit.action == "fork" else self._forget(cell, edit)
         self.run(cell, (), (), ends_well=done)
         return done
 
-    def can_undo(self, cell: str) -> bool:
-        """Say whether there is something to undo, and not in the cell itself that does it."""
-        return bool(self._undo) and self._undo[-1][0:1] != (cell,)
+    def can_undo(self) -> bool:
+        """Say whether this kernel has done something that can be undone."""
+        return bool(self._undo)
 
     def _forget(self, cell: str, edit: Edit) -> bool:
         clears = edit.action == "clear"
@@ -251,25 +294,27 @@ class Reference:
 
     def _fork(self, cell: str, parent: str, name: str) -> bool:
         """Let a thread begin with what stands above; only the cell that did so before can do it again, and anew."""
-        former = [change for change in self._changes if change.forked_in == cell and change.thread == name]
+        former = [change for change in self._changes if cell in change.forked_in and change.thread == name]
         if not former and (name == parent or self._turns(self._standing(), name)):
             return False
         parent = former[0].parent if name == parent else parent
         others = [change for change in self._changes if change not in former]
-        self._change(others, Change(name, frozenset(self._above(cell, parent)), cell, parent))
+        self._change(others, Change(name, frozenset(self._above(cell, parent)), frozenset({cell}), parent))
         return True
 
     def _change(self, others: list[Change], change: Change) -> None:
         self._undo.append(self._changes)
         self._changes = [*others, change]
 
-    def _take_back(self) -> bool:
-        """Undo the newest replacement or edit."""
-        if not self._undo:
-            return False
+    def _take_back(self, cell: str) -> bool:
+        """Undo the newest replacement or edit; what comes back into the running cell itself stays there."""
         before = self._undo.pop()
         if isinstance(before, list):
             self._changes = before
         else:
-            self.held[before[0]] = before[1]
+            where, held = before
+            self.held[where] = Held(held.turns)
+            if where == cell:
+                return True
+        self.run(cell, (), (), ends_well=True)
         return True

@@ -17,9 +17,16 @@ import nbformat
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 from kernels import Kernel, Ran
-from reference import Ask, Document, Edit, Messages, Reference, Reply, shown
+from reference import Ask, Document, Edit, Messages, Reference, Reply, Turn, named, shown
 from scripted import DONE, STOP, Pause, Piece, Reset, ScriptedGateway, answer, delta, reply
 
 if TYPE_CHECKING:
@@ -151,7 +158,8 @@ class Notebook(RuleBasedStateMachine):
 
     numbers = st.integers(0, MOST_CELLS - 1)
     kinds = st.sampled_from(KINDS)
-    threads = st.sampled_from(THREADS)
+    threads = st.sampled_from(("main", *THREADS))
+    actions = st.sampled_from(["clear", "rewind", "fork", "undo", "undo"])
     fates = st.none() | st.tuples(st.sampled_from(["refuses", "breaks", "hangs"]), st.integers(0, 2))
 
     def __init__(self, kernel: Page, gateway: ScriptedGateway, answers: Answers) -> None:
@@ -166,11 +174,17 @@ class Notebook(RuleBasedStateMachine):
         self.unread: Document | None = None  # a file that no magic has seen yet
         self.steps = 0
         self.watched = True
-        self.edited = False
+        self.turns: dict[str, Turn] = {}  # all that were ever shown, by id
+        self.starts = False  # the kernel has not read the file yet
         kernel.open(self.path)
         self.begin()
 
     # What a person does to cells
+
+    @initialize(kinds=st.just([]) | st.lists(kinds, min_size=3, max_size=3))
+    def ask_at_first(self, kinds: list[str]) -> None:
+        for at, kind in enumerate(kinds):
+            self.edit_and_run(at, kind, None)
 
     @precondition(lambda self: len(self.cells) < MOST_CELLS)
     @rule(at=numbers, kind=kinds, fate=fates)
@@ -200,21 +214,13 @@ class Notebook(RuleBasedStateMachine):
             if not self.run(cell, (fate[0], fate[1] - asked) if fate else None):
                 break
 
-    @rule(at=numbers, thread=threads, new=st.booleans())
-    def clear(self, at: int, thread: str, *, new: bool) -> None:
-        self.edit(at, editing("clear", thread), new=new)
-
-    @rule(at=numbers, thread=threads, new=st.booleans())
-    def rewind(self, at: int, thread: str, *, new: bool) -> None:
-        self.edit(at, editing("rewind", thread), new=new)
-
-    @rule(at=numbers, thread=threads, into=st.sampled_from(THREADS[1:]), new=st.booleans())
-    def fork(self, at: int, thread: str, into: str, *, new: bool) -> None:
-        self.edit(at, editing("fork", thread, into), new=new)
-
-    @rule(at=numbers, new=st.booleans())
-    def undo(self, at: int, *, new: bool) -> None:
-        self.edit(at, editing("undo"), new=new)
+    @rule(at=numbers, action=actions, thread=threads, into=st.sampled_from(THREADS[1:]), new=st.booleans())
+    def edit(self, at: int, action: str, thread: str, into: str, *, new: bool) -> None:
+        """Edit a thread in a new cell, or in place of what stands in a cell."""
+        if not self.cells or (new and len(self.cells) < MOST_CELLS):
+            self.cells.insert(at % (len(self.cells) + 1), Cell(next(self.names), CODE))
+        self.cell(at).source = editing(action, thread, into)
+        self.run(self.cell(at), None)
 
     @precondition(lambda self: self.cells)
     @rule(at=numbers)
@@ -289,7 +295,7 @@ class Notebook(RuleBasedStateMachine):
         nbformat.write(nbformat.v4.new_notebook(cells=made), self.path)
         self.unread = self.document()
 
-    @precondition(lambda self: self.steps > 7 and not self.edited)
+    @precondition(lambda self: self.steps > 7)
     @rule()
     def restart(self) -> None:
         """Restart the kernel: what it knows is what was saved."""
@@ -297,7 +303,7 @@ class Notebook(RuleBasedStateMachine):
         self.kernel.restart()
         self.kernel.set_up(self.path)
         self.reference = Reference()
-        self.unread = self.saved()
+        self.unread, self.starts = [(cell.id, shown(cell.outputs)) for cell in self.saved()], True
         self.begin()
 
     @rule()
@@ -330,24 +336,17 @@ class Notebook(RuleBasedStateMachine):
         cell.outputs = []
         ran = self.kernel.run_and_stop(cell.source.code, cell.id)
         cell.outputs, cell.displays = ran.displayed()
+        self.turns |= named(cell.outputs)
         assert [messages(body) for body in self.gateway.bodies[first:]] == expected
         assert (ran.status == "ok") == well, ran.lines
         if cell.source.asks:
             assert shown(cell.outputs) == self.reference.held[cell.id]
         return well
 
-    def edit(self, at: int, source: Source, *, new: bool) -> None:
-        """Edit a thread in a new cell, or in place of what stands in a cell."""
-        if not self.cells or (new and len(self.cells) < MOST_CELLS):
-            self.cells.insert(at % (len(self.cells) + 1), Cell(next(self.names), source))
-        self.cell(at).source = source
-        self.run(self.cell(at), None)
-
     def run_edit(self, cell: Cell, edit: Edit) -> bool:
         """Run a cell that edits a thread, which may also change the outputs of others; return whether it ended well."""
-        if edit.action == "undo" and not self.reference.can_undo(cell.id):
+        if edit.action == "undo" and not self.reference.can_undo():
             return True
-        self.edited = True
         self.tell()
         self.is_read()
         expected = self.reference.edit(cell.id, edit)
@@ -376,6 +375,9 @@ class Notebook(RuleBasedStateMachine):
         if self.unread is not None:
             self.reference.file(self.unread)
             self.unread = None
+        if self.starts:
+            self.reference.restart({cell.id: cell.outputs for cell in self.saved()}, self.turns)
+            self.starts = False
 
     def begin(self) -> None:
         """Do what a page does when its kernel has started: nothing here."""
@@ -402,11 +404,9 @@ class Notebook(RuleBasedStateMachine):
     def document(self) -> Document:
         return [(cell.id, shown(cell.outputs)) for cell in self.all_cells()]
 
-    def saved(self) -> Document:
-        """Read the file."""
-        if not self.path.exists():
-            return []
-        return [(cell.id, shown(cell.outputs)) for cell in nbformat.read(self.path, as_version=4).cells]
+    def saved(self) -> list[nbformat.NotebookNode]:
+        """Read the file's cells."""
+        return nbformat.read(self.path, as_version=4).cells if self.path.exists() else []
 
 
 class LiveNotebook(Notebook):
@@ -433,11 +433,7 @@ class LiveNotebook(Notebook):
     def page_tells(self) -> None:
         """Tell the page's cells, as it also does when it is loaded again."""
         self.told, self.untaken = self.ids(), self.document()
-        records = [
-            [output.get("metadata", {}).get("mixroute", {}) for output in cell.outputs] for cell in self.all_cells()
-        ]
-        turns = [[record["turn"] for record in records if record.get("kind") == "turn"] for records in records]
-        self.kernel.report(self.path.name, list(zip([cell.id for cell in self.all_cells()], turns, strict=True)))
+        self.kernel.report(self.path.name, [(cell.id, list(named(cell.outputs))) for cell in self.all_cells()])
 
     def tell(self) -> None:
         if self.ids() != self.told:

@@ -367,6 +367,19 @@ class TestFrontEnds:
             assert desk.sent()[-1] == "one"
             assert len(desk.sent()) == 3
 
+    def test_a_page_is_followed_where_the_kernel_is_told_no_path(self, desk: Desk) -> None:
+        desk.kernel.run("del os.environ['JPY_SESSION_NAME']")
+        with desk.behind():
+            desk.kernel.run("%thread", "a")
+            desk.kernel.report("far/away.ipynb", [("b", []), ("a", [])])
+            for cell, words in (("a", "one"), ("b", "two")):
+                desk.kernel.run(f"%%chat\n{words}", cell)
+            assert desk.sent() == ["two"]
+            desk.kernel.report("far/away.ipynb", [("a", []), ("b", [])])
+            desk.kernel.run("%%chat\ntwo", "b")
+            assert desk.sent() == ["one", "A1", "two"]
+        desk.kernel.run("%reload_ext mixroute_magic")  # forgets the page
+
     def test_history_in_order_of_execution_grows_with_every_run(self, desk: Desk) -> None:
         with desk.behind():
             desk.kernel.run("%config MixRoute.history = 'execution'")

@@ -56,7 +56,9 @@ class Notebook:
             return None
         metadata = (record or Setting(created=now())).to_metadata()
         metadata |= {"before": list(left)} if left else {}
-        if record is not None:
+        if (
+            record is not None and getattr(record, "cell", "") != run.cell
+        ):  # what it brought back goes with its next run
             left.append(record.to_metadata())
         return metadata
 

@@ -252,8 +252,10 @@ class Conversation:
 
     def _restored_into(self, edit: Edit, stands_in: str) -> list[str]:
         """Return the cells whose answers an undo had brought back, if they were not asked again since."""
-        if edit.cell not in self._cells.shown:  # a front end's own id
+        if ":" in edit.cell:  # VS Code's own id, which is not the file's
             return [cell for cell in self._cells.shown if edit.turns and self.turn_ids(cell) == set(edit.turns)]
+        if edit.cell not in self._cells.shown:
+            return []
         shown = self.turn_ids(edit.cell)
         expected = {*edit.turns, *(turn.turn for turn in edit.restored.values())}
         cleared = not shown and (not edit.turns or edit.cell == stands_in)

@@ -2,7 +2,7 @@
 
 It imports nothing of the package. It is told what a kernel can learn, in the order in which it happens: the file when
 it was saved, the page when it reports, and each run of a cell. A turn is known by its words, which are never the same
-twice.
+twice. After a restart it is told the outputs in the file, which also say how threads were edited.
 """
 
 from __future__ import annotations
@@ -152,31 +152,28 @@ class Reference:
 
     def restart(self, cells: Mapping[str, Sequence[Mapping[str, Any]]], turns: Mapping[str, Turn]) -> None:
         """Start with what the outputs in the file say about edits; ``turns`` are all that were ever shown, by id."""
-        made = [(cell, record) for cell, outputs in cells.items() for record in edits(outputs)]
-        undone = {record.get("undoes") for _, record in made}
-        once = {record["edit"]: record for _, record in made if record["edit"] not in undone}
-        shows = {cell: set(named(outputs).values()) for cell, outputs in cells.items()}
-        for edit, record in sorted(once.items(), key=lambda entry: entry[1]["created"]):
-            taken = frozenset(turns[turn] for turn in record.get("turns", ()))
-            if record["action"] == "restore":
-                newest = [record["edit"] for record in records(cells.get(record["cell"], ())) if "edit" in record]
-                self._bring_back(record, taken, shows, here=edit in newest)
-            elif record["action"] != "undo":
-                name, forks = record["thread"], record["action"] == "fork"
-                copies = frozenset(cell for cell, copy in made if forks and copy["edit"] == edit)
-                others = [change for change in self._changes if change.thread != name or not copies & change.forked_in]
-                self._changes = [*others, Change(name, taken, copies, record.get("parent", ""))]
+        told = [(cell, record) for cell, outputs in cells.items() for record in edits(outputs)]
+        made = sorted(told, key=lambda entry: entry[1]["created"])
+        self._edit_again(made, turns)
+        shows = {cell: frozenset(named(outputs).values()) for cell, outputs in cells.items()}
+        for record in [record for _, record in made if record["action"] == "restore" and record["cell"] in cells]:
+            cell, gone = record["cell"], frozenset(turns[turn] for turn in record.get("turns", ()))
+            back = {int(place): _turn(turn) for place, turn in record["restored"].items()}
+            is_empty_since = not gone or record in records(cells[cell])
+            if shows[cell] <= gone.union(back.values()) if shows[cell] else is_empty_since:
+                self.held[cell], shows[cell] = Held(back), frozenset(back.values())
+                self._seen |= shows[cell]
 
-    def _bring_back(
-        self, record: Mapping[str, Any], gone: frozenset[Turn], shows: dict[str, set[Turn]], *, here: bool
-    ) -> None:
-        """Let a cell hold the turns that an undo brought back, unless it has run since: ``here`` is the undo itself."""
-        cell, back = record["cell"], {int(place): _turn(turn) for place, turn in record["restored"].items()}
-        if cell not in shows:
-            return
-        if shows[cell] <= gone | set(back.values()) if shows[cell] else here or not gone:
-            self.held[cell], shows[cell] = Held(back), set(back.values())
-            self._seen |= shows[cell]
+    def _edit_again(self, made: Sequence[tuple[str, Mapping[str, Any]]], turns: Mapping[str, Turn]) -> None:
+        """Edit the threads as the outputs say, each edit once, unless others undid it."""
+        undone = {record.get("undoes") for _, record in made}
+        once = {record["edit"]: record for _, record in made if record["action"] in {"fork", "forget"}}
+        for edit, record in ((edit, record) for edit, record in once.items() if edit not in undone):
+            name, forks = record["thread"], record["action"] == "fork"
+            copies = frozenset(cell for cell, copy in made if forks and copy["edit"] == edit)
+            others = [change for change in self._changes if change.thread != name or not copies & change.forked_in]
+            taken = frozenset(turns[turn] for turn in record.get("turns", ()))
+            self._changes = [*others, Change(name, taken, copies, record.get("parent", ""))]
 
     def page(self, document: Document) -> None:
         """The page has told all of its cells in order; of turns just which they are."""

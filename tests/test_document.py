@@ -26,7 +26,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from kernels import Kernel, Ran
-from reference import Ask, Document, Edit, Messages, Reference, Reply, Turn, named, shown
+from reference import Ask, Document, Edit, Messages, Reference, Reply, Turn, named, records, shown
 from scripted import DONE, STOP, Pause, Piece, Reset, ScriptedGateway, answer, delta, reply
 
 if TYPE_CHECKING:
@@ -357,7 +357,15 @@ class Notebook(RuleBasedStateMachine):
         for content in ran.contents("update_display_data"):
             for other in self.cells:
                 other.change(content["transient"]["display_id"], content)
+        self.is_shown_again(cell)
         return expected
+
+    def is_shown_again(self, undo: Cell) -> None:
+        """Check that what an undo brought back stands in its own cell, where that showed what it replaced."""
+        for record in (record for record in records(undo.outputs) if "0" in record.get("restored", ())):
+            replaced, first = record.get("turns", ()), record["restored"]["0"]["turn"]
+            for cell in (cell for cell in self.cells if cell.id == record["cell"] and named(cell.outputs)):
+                assert first in named(cell.outputs) or not cell.displays.keys() & replaced
 
     def check_above(self, cell_id: str) -> Ran:
         """Check what a cell would ask."""

@@ -51,16 +51,18 @@ class Notebook:
 
         A cell is run again, and used for another command, while what it did still holds.
         """
-        left = self._left.setdefault(run.cell, [])
-        if record is None and not left:
+        before = list(self._left.get(run.cell, ()))
+        if record is None and not before:
             return None
-        metadata = (record or Setting(created=now())).to_metadata()
-        metadata |= {"before": list(left)} if left else {}
-        if (
-            record is not None and getattr(record, "cell", "") != run.cell
-        ):  # what it brought back goes with its next run
-            left.append(record.to_metadata())
-        return metadata
+        if record is not None:
+            self._carry_on(run.cell, record)
+        return (record or Setting(created=now())).to_metadata() | ({"before": before} if before else {})
+
+    def _carry_on(self, cell: str, record: Record) -> None:
+        """Remember what a cell's command left; what it brought back into the cell itself goes with its next run."""
+        left, metadata = self._left.setdefault(cell, []), record.to_metadata()
+        if metadata not in left and getattr(record, "cell", "") != cell:
+            left.append(metadata)
 
     def choose(self, chosen: dict[str, Any]) -> None:
         """Ask so from now on."""
@@ -179,8 +181,7 @@ class Notebook:
         records = [(cell.id, record) for cell in cells for record in cell.records]
         told = [(cell, entry) for cell, record in records for entry in read_all(record)]
         for name, entry in told:
-            left = self._left.setdefault(name, [])
-            left += [entry.to_metadata()] if entry.to_metadata() not in left else []
+            self._carry_on(name, entry)
         edits = [(cell, entry) for cell, entry in told if isinstance(entry, Edit)]
         self.conversation.restore_edits(edits)
         settings = [(cell, entry) for cell, entry in told if isinstance(entry, Setting)]

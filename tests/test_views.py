@@ -193,6 +193,7 @@ for number in range(2000):
 try:
     while True:
         show(text="more ")
+        time.sleep(0.001)  # or a loaded machine makes an answer of many megabytes of it
 except KeyboardInterrupt:
     view.finish(Ending(reply=builder.reply(), status="interrupted", metadata={}))
 print([thread.name for thread in threading.enumerate() if "mixroute" in thread.name])

@@ -200,7 +200,7 @@ print([thread.name for thread in threading.enumerate() if "mixroute" in thread.n
 """
         published = []
         for message in messages(client, run(client, FEED + feed, cellId="c1")):
-            if frames([message]) and not frames(published):
+            if frames([message]) and len(frames(published)) == 1:
                 manager.interrupt_kernel()
             published.append(message)
         (final,) = outputs(published, "update_display_data")

@@ -43,7 +43,7 @@ def chat(session: Session, options: ChatOptions, body: str) -> Preview | None:
     if mode == "only" and plan.recorded is None:
         raise _not_recorded(plan)
     answer = _replayed(plan.recorded, session) if plan.recorded else _asked(plan, session)
-    view = session.view(plan.settings.model, plan.turn)
+    view = session.view([plan.settings.model], plan.turn)
     notebook.announced()
     try:
         reply = ask(

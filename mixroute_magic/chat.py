@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from mixroute_magic.conversation.turn import COMPLETE, FAILED, INTERRUPTED, Turn, contexts
-from mixroute_magic.display.views import Ending
+from mixroute_magic.display.output import Ending
 from mixroute_magic.errors import ChatInterrupted, MixRouteError
 from mixroute_magic.gateway.families import max_tokens_field
 from mixroute_magic.wire import Chunk, Message, Reply, ReplyBuilder, Request

@@ -25,7 +25,7 @@ from mixroute_magic.conversation.replay import Beside
 from mixroute_magic.gateway.credentials import Credentials
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from IPython.core.interactiveshell import InteractiveShell
 
@@ -194,11 +194,11 @@ class Session:
         base_url = read_base_url(self.config.current("base_url"), allow_http=self.config.allow_http)
         return DEMO if self.demo_is_wanted() else host_of(base_url)
 
-    def view(self, model: str, output_id: str) -> ReplyView:
-        """Open the view in which this front end can watch an answer."""
+    def view(self, models: Sequence[str], output_id: str) -> ReplyView:
+        """Open the view in which this front end can watch the answers of these models."""
         from mixroute_magic.display.views import open_view
 
-        return open_view(model, output_id, terminal=execute_request(self.shell) is None, attended=self.attended())
+        return open_view(models, output_id, terminal=execute_request(self.shell) is None, attended=self.attended())
 
     def replay_mode(self) -> str:
         """Return whether unchanged requests are answered from their records: ``off``, ``auto`` or ``only``."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mixroute_magic.asking import left_out, settings, without_demo_turns
 from mixroute_magic.chat import reply_of
 from mixroute_magic.conversation.records import FORK, Setting, now
-from mixroute_magic.display.views import Ending, Shown, bundle, leave, show_again
+from mixroute_magic.display.output import Ending, Shown, bundle, leave, show_again
 from mixroute_magic.errors import HistoryError
 from mixroute_magic.tables import Table, counted
 

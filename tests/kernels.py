@@ -23,9 +23,10 @@ PATIENCE = 60  # seconds for a message that should come at once
 FEED = """
 import threading, time
 from mixroute_magic.conversation.notebook import attended
-from mixroute_magic.display.views import Ending, open_view
+from mixroute_magic.display.output import Ending
+from mixroute_magic.display.views import open_view
 from mixroute_magic.wire import Chunk, Reply, ReplyBuilder, Usage
-view = open_view("glm-5", "output", terminal=False, attended=attended(get_ipython().get_parent()))
+view = open_view(["glm-5"], "output", terminal=False, attended=attended(get_ipython().get_parent()))
 view.start()
 builder = ReplyBuilder("glm-5")
 def show(**parts):

@@ -21,7 +21,7 @@ from mixroute_magic.chat import reply_of
 from mixroute_magic.conversation.export import export, import_turns
 from mixroute_magic.conversation.records import FORGET, FORK, Edit
 from mixroute_magic.conversation.turn import COMPLETE, FAILED, Turn
-from mixroute_magic.display.views import Ending, bundle
+from mixroute_magic.display.output import Ending, bundle
 from mixroute_magic.errors import HistoryError
 from mixroute_magic.options import parse_chat
 from mixroute_magic.prompt.templates import render

@@ -16,13 +16,16 @@ from jupyter_client.manager import start_new_kernel
 from kernels import FEED
 from nbclient import NotebookClient
 
-from mixroute_magic.display.views import Ending, TextView, footer, open_view
+from mixroute_magic.display.output import Ending, footer
+from mixroute_magic.display.views import open_view
 from mixroute_magic.wire import Chunk, Reply, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from jupyter_client import BlockingKernelClient, KernelManager
+
+    from mixroute_magic.display.terminal import TextView
 
 ROOT = Path(__file__).parents[1]
 REPLY = Reply("Hello *you*", "glm-5", finish_reason="stop", usage=Usage(25, 100), seconds=1.23)
@@ -50,7 +53,7 @@ class TestFooter:
 class TestTerminal:
     @pytest.fixture
     def view(self) -> Iterator[TextView]:
-        yield open_view("glm-5", "output", terminal=True, attended=False)  # type: ignore[misc]
+        yield open_view(["glm-5"], "output", terminal=True, attended=False)  # type: ignore[misc]
         InteractiveShell.clear_instance()
 
     def test_text_is_written_as_it_comes(self, view: TextView, capsys: pytest.CaptureFixture[str]) -> None:
@@ -85,7 +88,7 @@ class TestTerminal:
         assert capsys.readouterr().out == "glm-5 · tokens unknown · failed\n"
 
     def test_reasoning_is_dimmed_on_a_real_terminal(self) -> None:
-        code = "from mixroute_magic.display.views import *; from mixroute_magic.wire import Chunk\n"
+        code = "from mixroute_magic.display.terminal import *; from mixroute_magic.wire import Chunk\n"
         code += "view = TextView(); view.show(Chunk(reasoning='why')); view.show(Chunk(text='so'))"
         ours, theirs = pty.openpty()
         subprocess.run([sys.executable, "-c", code], cwd=ROOT, stdout=theirs, check=True)

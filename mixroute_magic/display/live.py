@@ -1,4 +1,4 @@
-"""The answer while it streams, as a widget; nothing of it stays when the cell has ended."""
+"""Answers while they stream, as a widget; nothing of it stays when the cell has ended."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import contextvars
 import queue
 import threading
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anywidget
 import traitlets
 
-from mixroute_magic.display.markdown import Blocks
+from mixroute_magic.display.blocks import Blocks
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 __all__ = ["LiveStream"]
 
@@ -25,19 +27,20 @@ _FAST_TEXT = 3000  # characters a second, above which a reader sees the steps of
 class _ReplyWidget(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget's base is Any to mypy
     _esm = _STATIC / "reply.js"
     _css = _STATIC / "reply.css"
-    model_name = traitlets.Unicode().tag(sync=True)
+    names = traitlets.List(traitlets.Unicode()).tag(sync=True)
 
 
 class LiveStream:
     """Sends what has arrived to the page, a frame at a time and never a message per delta.
 
-    A thread of its own sends the frames, so that no text waits for the next chunk. The cell's thread only puts pieces
-    on a queue, which an interrupt cannot leave half done.
+    A thread of its own sends the frames, so that no text waits for the next chunk. The cell's thread only puts news
+    on a queue, which an interrupt cannot leave half done. Each of the models has a column.
     """
 
-    def __init__(self, model: str) -> None:
-        self._widget = _ReplyWidget(model_name=model)
-        self._pieces: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
+    def __init__(self, models: Sequence[str]) -> None:
+        self._widget = _ReplyWidget(names=list(models))
+        self._columns = [_Column() for _ in models]
+        self._news: queue.SimpleQueue[tuple[int, Mapping[str, Any]]] = queue.SimpleQueue()
         self._ended = threading.Event()
         # In a copy of the cell's context messages keep the cell as their parent.
         context = contextvars.copy_context()
@@ -55,22 +58,22 @@ class LiveStream:
         view = {"version_major": 2, "version_minor": 0, "model_id": self._widget.model_id}
         return {
             "application/vnd.jupyter.widget-view+json": view,
-            "text/plain": f"Waiting for {self._widget.model_name} …",
+            "text/plain": f"Waiting for {', '.join(self._widget.names)} …",
         }
 
-    def retrying(self, why: str, seconds: float) -> None:
-        """Tell that a failed request will be sent again in so many seconds."""
-        self._widget.send({"retry": why, "seconds": seconds})
-
-    def add(self, text: str, reasoning: str) -> None:
-        """Show more of the answer, of the reasoning before it, or both."""
+    def add(self, text: str, reasoning: str, column: int) -> None:
+        """Show more of an answer, of the reasoning before it, or both."""
         if text or reasoning:
-            self._pieces.put((text, reasoning))
+            self._news.put((column, {"text": text, "reasoning": reasoning}))
+
+    def tell(self, news: Mapping[str, Any], column: int) -> None:
+        """Show that a request is sent again, or that one of several replies has ended."""
+        self._news.put((column, news))
 
     def end(self) -> None:
         """Send what is still pending, and let the thread go."""
         self._ended.set()
-        self._pieces.put(("", ""))
+        self._news.put((0, {}))
         if self._thread.ident is not None:  # an interrupt may have come before the start
             self._thread.join()
 
@@ -81,24 +84,51 @@ class LiveStream:
         layout.close()
 
     def _send_frames(self) -> None:
-        blocks = Blocks()
         frame = _SLOW_FRAME
         # The final output carries the whole answer: a frame that could not be sent costs no text.
         with suppress(Exception):
-            while not (self._ended.is_set() and self._pieces.empty()):
-                size = self._send_frame(blocks)
+            while not (self._ended.is_set() and self._news.empty()):
+                size = self._send_frame()
                 frame = _FAST_FRAME if size > _FAST_TEXT * frame else _SLOW_FRAME
                 self._ended.wait(frame)
 
-    def _send_frame(self, blocks: Blocks) -> int:
-        """Wait for something to show, send all there is as one message, and return its length."""
-        pieces = [self._pieces.get()]
+    def _send_frame(self) -> int:
+        """Wait for something to show, send all there is as one message, and return its length in characters."""
+        self._take(*self._news.get())
         with suppress(queue.Empty):
             while True:
-                pieces.append(self._pieces.get_nowait())
-        text, reasoning = ("".join(parts) for parts in zip(*pieces, strict=True))
-        blocks.add(text)
-        change = asdict(blocks.take()) | {"reasoning": reasoning}
-        if any(change.values()):
-            self._widget.send(change)
-        return len(text) + len(reasoning)
+                self._take(*self._news.get_nowait())
+        changed = ((number, column.change()) for number, column in enumerate(self._columns))
+        changes = [{"column": number, **change} for number, change in changed if change]
+        if changes:
+            self._widget.send({"changes": changes})
+        return sum(len(change.get("text", "")) + len(change.get("reasoning", "")) for change in changes)
+
+    def _take(self, column: int, news: Mapping[str, Any]) -> None:
+        self._columns[column].take(news)
+
+
+class _Column:
+    """What one reply has to show, and has not shown yet."""
+
+    def __init__(self) -> None:
+        self._blocks = Blocks()
+        self._text: list[str] = []
+        self._reasoning: list[str] = []
+        self._told: dict[str, Any] = {}
+
+    def take(self, news: Mapping[str, Any]) -> None:
+        """Take in more text or reasoning, or what else is told."""
+        told = dict(news)
+        self._text.append(told.pop("text", ""))
+        self._reasoning.append(told.pop("reasoning", ""))
+        self._told |= told
+
+    def change(self) -> dict[str, Any]:
+        """Return what has come since the last time; nothing of what is empty, as framing is most of a slow stream."""
+        self._blocks.add("".join(self._text))
+        frame = self._blocks.take()
+        found = {"text": frame.text, "html": frame.html, "closed": frame.closed, "code": frame.code}
+        change = found | {"reasoning": "".join(self._reasoning)} | self._told
+        self._text, self._reasoning, self._told = [], [], {}
+        return {name: value for name, value in change.items() if value}

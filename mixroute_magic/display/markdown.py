@@ -11,7 +11,6 @@ be, and a block of code keeps its markup only as a fence that nothing around it 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import cache
 from html import unescape
 from typing import TYPE_CHECKING, Any
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from markdown_it.renderer import RendererHTML
     from markdown_it.token import Token
 
-__all__ = ["Blocks", "Frame", "as_html", "make_safe", "without_controls"]
+__all__ = ["as_html", "block_tokens", "is_closed", "make_safe", "parser", "without_controls"]
 
 _SCHEMES = ("http://", "https://", "mailto:")
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -68,58 +67,6 @@ _LANGUAGE = re.compile(r"[\w+#.:/-]+")
 _ACTIVE = re.compile(r"[!-$&-*<-@\[-`{-~]")
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """What changed in a streamed answer since the last look.
-
-    ``html`` is appended to the closed blocks; ``tail`` is appended to the open text, or replaces it when ``fresh``.
-    """
-
-    html: str = ""
-    tail: str = ""
-    fresh: bool = False
-
-
-class Blocks:
-    """Markdown that grows: each block becomes HTML once, when a later line has closed it.
-
-    The last top-level block stays source text. Only whole lines are parsed, since half a line may turn into anything,
-    and a long open block is looked at again only after it has grown by an eighth, which keeps the cost linear.
-    """
-
-    def __init__(self) -> None:
-        self._tail = ""
-        self._taken = 0
-        self._new_line = False
-        self._look_at = 0
-        self._env: dict[str, Any] = {}
-
-    def add(self, text: str) -> None:
-        """Append the next piece of the answer."""
-        self._tail += text.replace("\r", "")
-        self._new_line = self._new_line or "\n" in text
-
-    def take(self) -> Frame:
-        """Return what has changed since the last call."""
-        size = len(self._tail)
-        closed = self._close() if self._new_line and size >= self._look_at else ""
-        fresh = len(self._tail) < size
-        tail = self._tail if fresh else self._tail[self._taken :]
-        self._taken = len(self._tail)
-        return Frame(closed, tail, fresh)
-
-    def _close(self) -> str:
-        """Render all blocks but the last one, which stays the tail."""
-        lines = self._tail.split("\n")
-        starts = [token.map[0] for token in _blocks("\n".join(lines[:-1])) if token.level == 0 and token.map]
-        last = starts[-1] if starts else 0
-        html = _parser().render("\n".join(lines[:last]), self._env) if last else ""
-        self._tail = "\n".join(lines[last:])
-        self._look_at = len(self._tail) * 9 // 8
-        self._new_line = False
-        return html
-
-
 def make_safe(markdown: str) -> str:
     r"""Return Markdown that shows the same and does nothing, whoever renders it.
 
@@ -130,14 +77,14 @@ def make_safe(markdown: str) -> str:
     lines = source.split("\n")
     safe: list[str] = []
     done = 0
-    for token in _blocks(source):
+    for token in block_tokens(source):
         if token.type not in {"fence", "code_block"} or token.map is None:
             continue
         start, end = token.map
         fenced = token.level == 0 and token.type == "fence"
         if _is_inert(token):
             safe += [*_prose(lines[done:start]), *lines[start:end]]
-            safe += [token.markup] if fenced and not _is_closed(lines[start:end], token.markup) else []
+            safe += [token.markup] if fenced and not is_closed(lines[start:end], token.markup) else []
         elif fenced:
             safe += _prose(lines[done:start])
             safe += [""] if any(safe[-1:]) else []
@@ -160,7 +107,8 @@ def without_controls(text: str) -> str:
 
 
 @cache
-def _parser() -> MarkdownIt:
+def parser() -> MarkdownIt:
+    """Return the parser of answers: raw HTML stays text, images stay links."""
     from markdown_it import MarkdownIt
 
     parser = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"]).disable("image")
@@ -177,11 +125,11 @@ def _link_open(renderer: RendererHTML, tokens: Sequence[Token], index: int, opti
     return renderer.renderToken(tokens, index, options, _env)
 
 
-def _blocks(source: str) -> list[Token]:
+def block_tokens(source: str) -> list[Token]:
     """Return the block structure alone: inline content is the larger part of parsing."""
-    parser = _parser()
+    reader = parser()
     tokens: list[Token] = []
-    parser.block.parse(source, parser, {}, tokens)
+    reader.block.parse(source, reader, {}, tokens)
     return tokens
 
 
@@ -247,7 +195,8 @@ def _is_inert(code: Token) -> bool:
     return not _BAD_INFO.search(code.info) and _neutral(code.content) == code.content
 
 
-def _is_closed(lines: Sequence[str], markup: str) -> bool:
+def is_closed(lines: Sequence[str], markup: str) -> bool:
+    """Say whether the last line of a fence ends it."""
     last = lines[-1].strip()
     return len(lines) > 1 and last.startswith(markup) and not last.strip(markup[0])
 

@@ -1,15 +1,31 @@
-// The live view of one reply. The kernel sends frames; each view of the model draws what they change.
+// The live view of replies, one in each column. The kernel sends frames; each view of the model draws what they change.
 //
-// {retry, seconds}                 the request failed and is sent again
-// {reasoning, html, tail, fresh}   more reasoning; closed blocks as HTML; the open text, appended or (fresh) replaced
+// {changes: [{column, …}, …]}, of which a change leaves out what is empty:
+//   text, html, closed, code   more of the answer's source; the first so many characters of what was open, as HTML; whether
+//                              the rest goes on with a block of code
+//   reasoning                  more of what was thought before it
+//   retry, seconds             the request failed for this reason, and is sent again
+//   tool                       a tool of this name runs
+//   ended, footer              how this reply ended, while others go on
 
 const WORD = /[\u3040-\u30ff\u3400-\u9fff]|[^\s\u3040-\u30ff\u3400-\u9fff]+/g;
 const CODE = /^ {0,3}(```|~~~)/;
+const BYTES_PER_TOKEN = 4; // as %chat --dry-run estimates
+const MARKS = { complete: "✓", interrupted: "■", failed: "✗" };
+
+const utf8 = new TextEncoder();
 
 function element(tag, className, ...children) {
   const node = document.createElement(tag);
   node.className = className;
   node.append(...children);
+  return node;
+}
+
+function button(label, act) {
+  const node = element("button", "mr-button", label);
+  node.type = "button";
+  node.addEventListener("click", act);
   return node;
 }
 
@@ -19,97 +35,185 @@ function fragment(html) {
   return template.content;
 }
 
-const seconds = (since) => Math.max(0, Math.floor((performance.now() - since) / 1000));
+const seconds = (since) => Math.max(0, (performance.now() - since) / 1000);
+const number = (value) => Math.round(value).toLocaleString("en");
 
-class View {
-  constructor(el, reply) {
-    this.reply = reply;
-    this.words = element("summary", "");
-    this.thoughts = new Text("");
-    this.reasoning = element("details", "mr-reasoning", this.words, element("div", "mr-thoughts", this.thoughts));
-    this.open = new Text("");
-    this.tail = element("div", "mr-tail", this.open);
-    this.answer = element("div", "mr-answer", this.tail);
-    this.answer.setAttribute("aria-busy", "true");
-    this.clock = element("span", "mr-clock");
-    this.clock.setAttribute("aria-hidden", "true"); // read aloud is the phase alone, once
-    this.phase = element("span", "mr-phase");
-    this.phase.setAttribute("role", "status");
-    const status = element("div", "mr-status", element("span", "mr-dot"), this.clock, this.phase);
-    el.classList.add("mr-reply");
-    el.append(
-      element("div", "mr-body jp-RenderedHTMLCommon jp-RenderedMarkdown", this.reasoning, this.answer),
-      status,
-    );
-    this.draw({ reasoning: reply.reasoning, html: reply.html, tail: reply.tail, fresh: true });
-  }
-
-  draw({ reasoning = "", html = "", tail = "", fresh = false }) {
-    if (reasoning) this.thoughts.appendData(reasoning);
-    if (html) this.tail.before(fragment(html));
-    if (fresh) this.open.data = tail;
-    else if (tail) this.open.appendData(tail);
-    this.tail.classList.toggle("mr-code", CODE.test(this.open.data.slice(0, 8)));
-    this.tick();
-  }
-
-  tick() {
-    const { phase, name, words } = this.reply;
-    this.reasoning.hidden = !words;
-    this.words.textContent = `${phase === "thinking" ? "Thinking" : "Reasoning"} (${words.toLocaleString("en")} words)`;
-    this.answer.hidden = phase !== "answering";
-    this.clock.textContent = `${name} · ${this.reply.status()}`;
-    const spoken = `${name} is ${phase}`;
-    if (this.phase.textContent !== spoken) this.phase.textContent = spoken;
-  }
-}
-
+// What is known of one reply, whether or not anybody looks.
 class Reply {
   constructor(name) {
     this.name = name;
     this.phase = "waiting";
     this.started = performance.now();
-    this.reasoning = this.html = this.tail = "";
-    this.words = 0;
-    this.views = new Set();
-    this.timer = setInterval(() => this.views.forEach((view) => view.tick()), 1000);
+    this.source = this.html = this.reasoning = this.footer = "";
+    this.closed = this.words = this.bytes = 0;
+    this.code = false;
   }
 
-  receive(change) {
-    if ("retry" in change) {
+  receive({ text = "", html = "", closed = 0, code = false, reasoning = "", ...told }) {
+    if (told.retry) {
       this.phase = "retrying";
-      this.why = change.retry;
-      this.again = performance.now() + change.seconds * 1000;
-    } else {
-      this.phase = change.html || change.tail || this.html || this.tail ? "answering" : "thinking";
-      this.reasoning += change.reasoning;
-      if (change.reasoning) this.words = (this.reasoning.match(WORD) || []).length;
-      this.html += change.html;
-      this.tail = change.fresh ? change.tail : this.tail + change.tail;
+      this.why = told.retry;
+      this.again = performance.now() + told.seconds * 1000;
+    } else if (told.tool) {
+      this.phase = `running ${told.tool}`;
     }
-    this.views.forEach((view) => view.draw(change));
+    if (reasoning) {
+      this.phase = "thinking";
+      this.reasoning += reasoning;
+      this.words = (this.reasoning.match(WORD) || []).length;
+    }
+    if (text) {
+      this.phase = "answering";
+      this.first ??= performance.now();
+      this.source += text;
+      this.bytes += utf8.encode(text).length;
+    }
+    this.html += html;
+    this.closed += closed;
+    this.code = code;
+    if (told.ended) {
+      this.phase = told.ended;
+      this.footer = told.footer;
+    }
+  }
+
+  get open() {
+    return this.source.slice(this.closed);
+  }
+
+  get ended() {
+    return this.phase in MARKS;
   }
 
   status() {
-    if (this.phase !== "retrying") return `${this.phase} ${seconds(this.started)} s`;
-    const left = Math.ceil((this.again - performance.now()) / 1000);
-    return `${this.why} · ${left > 0 ? `again in ${left} s` : "asking again"}`;
+    if (this.ended) return `${MARKS[this.phase]} ${this.footer}`;
+    const elapsed = `${this.phase} ${Math.floor(seconds(this.started))} s`;
+    if (this.phase === "retrying") {
+      const left = Math.ceil(-seconds(0) + this.again / 1000);
+      return `${this.why} · ${left > 0 ? `again in ${left} s` : "asking again"}`;
+    }
+    if (this.phase !== "answering") return elapsed;
+    const tokens = this.bytes / BYTES_PER_TOKEN;
+    const since = seconds(this.first);
+    const speed = since >= 1 ? ` · ${number(tokens / since)} tokens/s` : "";
+    return `${elapsed} · ≈ ${number(tokens)} tokens${speed}`;
   }
 }
 
+// How one reply is seen.
+class Column {
+  constructor(reply) {
+    this.reply = reply;
+    this.words = element("summary", "");
+    this.thoughts = new Text(reply.reasoning);
+    this.reasoning = element("details", "mr-reasoning", this.words, element("div", "mr-thoughts", this.thoughts));
+    this.open = new Text(reply.open);
+    this.tail = element("div", "mr-tail", this.open);
+    this.answer = element("div", "mr-answer", fragment(reply.html), this.tail);
+    this.answer.dir = "auto";
+    this.answer.setAttribute("aria-busy", "true");
+    this.clock = element("span", "mr-clock");
+    this.clock.setAttribute("aria-hidden", "true"); // read aloud is the phase alone, once
+    this.phase = element("span", "mr-phase");
+    this.phase.setAttribute("role", "status");
+    this.copy = button("Copy", () => this.copySource());
+    this.buttons = element("span", "mr-buttons", this.copy);
+    this.dot = element("span", "mr-dot");
+    this.status = element("div", "mr-status", this.dot, this.clock, this.phase, this.buttons);
+    this.node = element(
+      "div",
+      "mr-column",
+      element("div", "mr-body jp-RenderedHTMLCommon jp-RenderedMarkdown", this.reasoning, this.answer),
+      this.status,
+    );
+    this.mark();
+    this.tick();
+  }
+
+  draw({ text = "", html = "", closed = 0, reasoning = "" }) {
+    if (reasoning) this.thoughts.appendData(reasoning);
+    if (html) this.tail.before(fragment(html));
+    if (closed) this.open.data = this.reply.open;
+    else if (text) this.open.appendData(text);
+    this.mark();
+    this.tick();
+  }
+
+  mark() {
+    const { reply } = this;
+    this.tail.classList.toggle("mr-code", reply.code || CODE.test(this.open.data.slice(0, 8)));
+    this.tail.classList.toggle("mr-on", reply.code);
+    this.tail.hidden = reply.ended && !this.open.data;
+    this.tail.classList.toggle("mr-ended", reply.ended);
+  }
+
+  tick() {
+    const { phase, name, words, source, ended } = this.reply;
+    this.reasoning.hidden = !words;
+    this.words.textContent = `${phase === "thinking" ? "Thinking" : "Reasoning"} (${number(words)} words)`;
+    this.answer.hidden = this.copy.hidden = !source;
+    this.answer.setAttribute("aria-busy", `${!ended}`);
+    this.dot.hidden = ended;
+    this.clock.textContent = ended ? this.reply.status() : `${name} · ${this.reply.status()}`;
+    const spoken = `${name} is ${phase}`;
+    if (this.phase.textContent !== spoken) this.phase.textContent = spoken;
+  }
+
+  async copySource() {
+    const said = (words) => {
+      this.copy.textContent = words;
+    };
+    try {
+      await navigator.clipboard.writeText(this.reply.source);
+      said("Copied");
+    } catch {
+      said("Not allowed here"); // browsers give pages without https no clipboard
+    }
+    setTimeout(said, 1500, "Copy");
+  }
+}
+
+// A page of a Jupyter server can interrupt the kernel by itself: words to a kernel that runs a cell would wait for its end.
+function stopButton(model) {
+  const { kernel } = model.widget_manager ?? {};
+  if (typeof kernel?.interrupt !== "function") return [];
+  const stop = button("Stop", async () => {
+    stop.disabled = true;
+    stop.textContent = "Stopping …";
+    try {
+      await kernel.interrupt();
+    } catch {
+      stop.disabled = false;
+      stop.textContent = "Stop";
+    }
+  });
+  stop.title = "Stop the answer; what has come is kept";
+  return [stop];
+}
+
 export default () => {
-  let reply;
+  let replies;
+  const views = new Set();
   return {
     initialize({ model }) {
-      reply = new Reply(model.get("model_name"));
-      model.on("msg:custom", (change) => reply.receive(change));
-      return () => clearInterval(reply.timer);
+      replies = model.get("names").map((name) => new Reply(name));
+      model.on("msg:custom", ({ changes }) => {
+        for (const change of changes) {
+          replies[change.column].receive(change);
+          for (const columns of views) columns[change.column].draw(change);
+        }
+      });
+      const timer = setInterval(() => views.forEach((columns) => columns.forEach((column) => column.tick())), 1000);
+      return () => clearInterval(timer);
     },
-    render({ el }) {
-      const view = new View(el, reply);
-      reply.views.add(view);
-      view.tick();
-      return () => reply.views.delete(view);
+    render({ model, el }) {
+      const columns = replies.map((reply) => new Column(reply));
+      columns[0].buttons.append(...stopButton(model));
+      el.classList.add("mr-reply");
+      el.classList.toggle("mr-several", columns.length > 1);
+      el.append(...columns.map(({ node }) => node));
+      views.add(columns);
+      return () => views.delete(columns);
     },
   };
 };

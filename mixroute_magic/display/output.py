@@ -1,0 +1,103 @@
+"""The output that stays in the notebook: an answer as Markdown and plain text, with its record in the metadata."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from mixroute_magic.display.markdown import as_html, make_safe, without_controls
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from mixroute_magic.wire import Message, Reply, Usage
+
+__all__ = ["Ending", "Shown", "bundle", "footer", "leave", "show_again"]
+
+# Chinese and Japanese write no spaces between words: each character counts as one.
+_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\s\u3040-\u30ff\u3400-\u9fff]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How a reply ended: ``complete``, ``interrupted`` or ``failed``; shown below the messages ``before``."""
+
+    reply: Reply
+    status: str
+    notes: Sequence[str] = ()
+    before: Sequence[Message] = ()
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, repr=False)
+class Shown:
+    """Outputs of turns below a sentence, as one output with a record in its metadata."""
+
+    sentence: str
+    outputs: Sequence[Mapping[str, str]]
+    record: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        return "\n\n".join([self.sentence, *(shown["text/plain"] for shown in self.outputs)])
+
+    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, str], dict[str, Any]]:
+        markdown = "\n\n".join([as_html(self.sentence), *(shown["text/markdown"] for shown in self.outputs)])
+        return {"text/plain": repr(self), "text/markdown": markdown}, {"mixroute": dict(self.record)}
+
+
+def leave(output_id: str, shown: Mapping[str, str], metadata: Mapping[str, Any]) -> None:
+    """Leave an output below the running cell."""
+    from IPython.display import display
+
+    display(dict(shown), raw=True, metadata={"mixroute": dict(metadata)}, display_id=output_id)
+
+
+def show_again(output_id: str, shown: Mapping[str, str], metadata: Mapping[str, Any]) -> None:
+    """Change the output of an earlier cell; without effect where its page was loaded again since."""
+    from IPython.display import update_display
+
+    update_display(dict(shown), display_id=output_id, raw=True, metadata={"mixroute": dict(metadata)})
+
+
+def footer(ending: Ending) -> str:
+    """Return the last line of a reply: model, tokens, seconds, how it ended, notes."""
+    reply = ending.reply
+    seconds = "" if reply.seconds is None else f"{reply.seconds:.1f} s"
+    ended = "" if ending.status == "complete" else ending.status
+    parts = [reply.model, _tokens(reply.usage), seconds, reply.finish_reason or "", ended, *ending.notes]
+    return " · ".join(" ".join(without_controls(part).split()) for part in parts if part)
+
+
+def _tokens(usage: Usage) -> str:
+    if usage.input_tokens is None and usage.output_tokens is None:
+        return "tokens unknown"
+    read, written = ("?" if count is None else f"{count:,}" for count in (usage.input_tokens, usage.output_tokens))
+    return f"{read} → {written} tokens"
+
+
+def bundle(ending: Ending) -> dict[str, str]:
+    """Return the final output: Markdown for pages, plain text for everything else."""
+    text, last = ending.reply.text, footer(ending)
+    earlier = [_quoted(message) for message in ending.before]
+    markdown = [*earlier, _folded(ending.reply.reasoning), make_safe(text).rstrip(), f"*{as_html(last)}*"]
+    plain = [*(without_controls(message.text) for message in ending.before), without_controls(text).rstrip(), last]
+    return {
+        "text/markdown": "\n\n".join(part for part in markdown if part),
+        "text/plain": "\n\n".join(part for part in plain if part),
+    }
+
+
+def _quoted(message: Message) -> str:
+    """Return a message that was said before: an answer as it was shown, a question as a quotation."""
+    text = make_safe(message.text).rstrip()
+    return text if message.role == "assistant" else "\n".join(f"> {line}".rstrip() for line in text.split("\n"))
+
+
+def _folded(reasoning: str) -> str:
+    """Return the reasoning as a folded paragraph on one line, out of which no text in it can break."""
+    reasoning = without_controls(reasoning).strip()
+    if not reasoning:
+        return ""
+    summary = f"<summary>Reasoning ({len(_WORD.findall(reasoning)):,} words)</summary>"
+    return f"<details>{summary}<p>{as_html(reasoning)}</p></details>"

@@ -61,23 +61,29 @@ class Blocks:
         self._unsent += len(piece)
         self._new_line = self._new_line or "\n" in piece
 
-    def take(self) -> Frame:
-        """Return what has changed since the last call."""
+    def take(self, *, ended: bool = False) -> Frame:
+        """Return what has changed since the last call; where the answer has ended, nothing stays open."""
         text = self._open[len(self._open) - self._unsent :]
         self._unsent = 0
-        if not (self._new_line and len(self._open) >= self._look_at):
+        if not ended and not (self._new_line and len(self._open) >= self._look_at):
             return Frame(text, code=bool(self._fence))
         before = self._open
-        html = self._close()
+        html = self._close(ended=ended)
         closed = before[: len(before) - len(self._open)]
         return Frame(text, html, len(closed.encode("utf-16-le", "surrogatepass")) // 2, bool(self._fence))
 
-    def _close(self) -> str:
+    def _close(self, *, ended: bool) -> str:
         """Render what is finished, and keep the rest open."""
         lines = self._open.split("\n")
-        whole = [*([self._fence] if self._fence else []), *lines[:-1]]  # the last line may still grow
+        fence = [self._fence] if self._fence else []
+        if ended:
+            self._open = ""
+            return self._rendered([*fence, *lines], len(fence) + len(lines))
+        whole = [*fence, *lines[:-1]]  # the last line may still grow
         html, done = self._closed(whole)
-        self._open = "\n".join(lines[done - len(whole) + len(lines) - 1 :]) if done else self._open
+        while done and done < len(whole) and not whole[done].strip() and not self._fence:
+            done += 1  # blank lines belong to no block
+        self._open = "\n".join(lines[done - len(fence) :]) if done else self._open
         self._look_at = len(self._open) * 9 // 8
         self._new_line = False
         return html

@@ -127,7 +127,7 @@ class _Column:
     def change(self) -> dict[str, Any]:
         """Return what has come since the last time; nothing of what is empty, as framing is most of a slow stream."""
         self._blocks.add("".join(self._text))
-        frame = self._blocks.take()
+        frame = self._blocks.take(ended="ended" in self._told)
         found = {"text": frame.text, "html": frame.html, "closed": frame.closed, "code": frame.code}
         change = found | {"reasoning": "".join(self._reasoning)} | self._told
         self._text, self._reasoning, self._told = [], [], {}

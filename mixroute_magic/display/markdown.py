@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from markdown_it import MarkdownIt
     from markdown_it.renderer import RendererHTML
+    from markdown_it.rules_inline import StateInline
     from markdown_it.token import Token
 
 __all__ = ["as_html", "block_tokens", "is_closed", "make_safe", "parser", "without_controls"]
@@ -112,8 +113,20 @@ def parser() -> MarkdownIt:
     from markdown_it import MarkdownIt
 
     parser = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"]).disable("image")
+    parser.inline.ruler.before("escape", "formula", _formula)
     parser.add_render_rule("link_open", _link_open)
     return parser
+
+
+def _formula(state: StateInline, silent: bool) -> bool:
+    """Keep a formula as it is written: its backslashes, stars and underscores are TeX."""
+    formula = _FORMULA.match(state.src, state.pos, state.posMax)
+    if formula is None:
+        return False
+    if not silent:
+        state.pending += formula[0]
+    state.pos = formula.end()
+    return True
 
 
 def _link_open(renderer: RendererHTML, tokens: Sequence[Token], index: int, options: Any, _env: Any) -> str:

@@ -10,6 +10,10 @@
 
 const WORD = /[\u3040-\u30ff\u3400-\u9fff]|[^\s\u3040-\u30ff\u3400-\u9fff]+/g;
 const CODE = /^ {0,3}(```|~~~)/;
+const ITEM = /^ {0,3}([-*+]|\d{1,9}[.)]) /;
+const LANGUAGE = /^(?!mermaid)[\w+#.-]+$/i;
+const FORMULA = /\$|\\[([]|\\begin/;
+const MACRO = /\\(href|style|class|cssId|require|mmlToken|unicode|bbox|data)/; // those that reach the page around a formula
 const BYTES_PER_TOKEN = 4; // as %chat --dry-run estimates
 const MARKS = { complete: "✓", interrupted: "■", failed: "✗" };
 
@@ -33,6 +37,34 @@ function fragment(html) {
   const template = document.createElement("template");
   template.innerHTML = html; // made by markdown-it in the kernel, with raw HTML off
   return template.content;
+}
+
+// Lets the page typeset formulas and colour code as it will in the final output. These are objects of JupyterLab that are
+// no public interface: where they are missing, or do not do just that, the text stays as it is.
+async function beautify(nodes, rendermime) {
+  for (const node of nodes) {
+    const text = node.textContent;
+    try {
+      if (FORMULA.test(text) && !MACRO.test(text)) rendermime.latexTypesetter.typeset(node);
+      for (const code of node.parentNode.querySelectorAll("pre > code[class]")) {
+        if (node.contains(code)) await colour(code, rendermime.markdownParser);
+      }
+    } catch {
+      return;
+    }
+  }
+}
+
+async function colour(code, parser) {
+  const text = code.textContent;
+  const language = code.className.replace(/^language-/, "");
+  if (!LANGUAGE.test(language)) return;
+  const fence = "`".repeat(Math.max(3, ...Array.from(text.matchAll(/`+/g), ([run]) => run.length + 1)));
+  const coloured = fragment(await parser.render(`${fence}${language}\n${text}${fence}\n`)).querySelector("pre > code");
+  const harmless = Array.from(coloured.querySelectorAll("*")).every(
+    (part) => part.matches("span") && part.getAttributeNames().every((name) => name === "class"),
+  );
+  if (harmless && coloured.textContent.trimEnd() === text.trimEnd()) code.replaceChildren(...coloured.childNodes);
 }
 
 const seconds = (since) => Math.max(0, (performance.now() - since) / 1000);
@@ -102,14 +134,20 @@ class Reply {
 
 // How one reply is seen.
 class Column {
-  constructor(reply) {
+  constructor(reply, rendermime) {
     this.reply = reply;
+    this.rendermime = rendermime;
     this.words = element("summary", "");
     this.thoughts = new Text(reply.reasoning);
-    this.reasoning = element("details", "mr-reasoning", this.words, element("div", "mr-thoughts", this.thoughts));
+    this.reasoning = element("details", "mr-reasoning jp-RenderedHTMLCommon", this.words, element("div", "mr-thoughts", this.thoughts));
     this.open = new Text(reply.open);
     this.tail = element("div", "mr-tail", this.open);
-    this.answer = element("div", "mr-answer", fragment(reply.html), this.tail);
+    this.answer = element(
+      "div",
+      "mr-answer jp-RenderedHTMLCommon jp-RenderedMarkdown",
+      this.tail,
+    );
+    this.close(reply.html);
     this.answer.dir = "auto";
     this.answer.setAttribute("aria-busy", "true");
     this.clock = element("span", "mr-clock");
@@ -119,29 +157,33 @@ class Column {
     this.copy = button("Copy", () => this.copySource());
     this.buttons = element("span", "mr-buttons", this.copy);
     this.dot = element("span", "mr-dot");
-    this.status = element("div", "mr-status", this.dot, this.clock, this.phase, this.buttons);
-    this.node = element(
-      "div",
-      "mr-column",
-      element("div", "mr-body jp-RenderedHTMLCommon jp-RenderedMarkdown", this.reasoning, this.answer),
-      this.status,
-    );
+    this.status = element("div", "mr-status", element("span", "", this.dot, this.clock), this.phase, this.buttons);
+    this.node = element("div", "mr-column", this.reasoning, this.answer, this.status);
     this.mark();
     this.tick();
   }
 
   draw({ text = "", html = "", closed = 0, reasoning = "" }) {
     if (reasoning) this.thoughts.appendData(reasoning);
-    if (html) this.tail.before(fragment(html));
+    if (html) this.close(html);
     if (closed) this.open.data = this.reply.open;
     else if (text) this.open.appendData(text);
     this.mark();
     this.tick();
   }
 
+  close(html) {
+    const closed = fragment(html);
+    const nodes = Array.from(closed.children);
+    this.tail.before(closed);
+    beautify(nodes, this.rendermime);
+  }
+
   mark() {
     const { reply } = this;
-    this.tail.classList.toggle("mr-code", reply.code || CODE.test(this.open.data.slice(0, 8)));
+    const start = this.open.data.slice(0, 16);
+    this.tail.classList.toggle("mr-code", reply.code || CODE.test(start));
+    this.tail.classList.toggle("mr-list", !reply.code && ITEM.test(start));
     this.tail.classList.toggle("mr-on", reply.code);
     this.tail.hidden = reply.ended && !this.open.data;
     this.tail.classList.toggle("mr-ended", reply.ended);
@@ -207,11 +249,15 @@ export default () => {
       return () => clearInterval(timer);
     },
     render({ model, el }) {
-      const columns = replies.map((reply) => new Column(reply));
-      columns[0].buttons.append(...stopButton(model));
+      const columns = replies.map((reply) => new Column(reply, model.widget_manager?.rendermime));
       el.classList.add("mr-reply");
-      el.classList.toggle("mr-several", columns.length > 1);
       el.append(...columns.map(({ node }) => node));
+      const stop = stopButton(model);
+      if (columns.length > 1) {
+        el.classList.add("mr-several");
+        for (const { node, reply } of columns) node.prepend(element("div", "mr-name", reply.name));
+        el.append(element("div", "mr-bar", ...stop));
+      } else columns[0].buttons.append(...stop);
       views.add(columns);
       return () => views.delete(columns);
     },

@@ -7,12 +7,13 @@ and never sent, holds no key, and is bounded in size. All kernels of a person sh
 from __future__ import annotations
 
 import json
-import math
 import os
 import platform
+import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -63,8 +64,8 @@ class Kept:
 class Journal:
     """The turns that all kernels of a person keep in one file; notebooks are named by their absolute path.
 
-    No method raises because of the file: what cannot be kept or read is warned about once, and costs no answer. For
-    the kernel's main thread only. Nothing is opened before the first use.
+    No method raises because of the file: what cannot be kept or read is warned about once, and costs no answer.
+    Nothing is opened before the first use.
 
     Parameters
     ----------
@@ -83,7 +84,9 @@ class Journal:
         self._warned = False
         self._opened: Connection | None = None
         self._file: tuple[int, int] | None = None
-        self._due: dict[str, float] = {}  # when the text of each running turn is next written down
+        self._lock = threading.RLock()
+        self._ended: dict[str, threading.Event] = {}  # by running turn
+        self._texts: dict[str, Callable[[], Turn]] = {}  # of running turns, not yet written down
 
     def trim(self, notebook: str, cell: str, places: int) -> None:
         """Forget what a cell had at later places than it now has; with 0, forget the cell."""
@@ -118,19 +121,22 @@ class Journal:
         process = (platform.node(), os.getpid(), birth(os.getpid()))
         row = (turn.turn, notebook, cell, place, *process, time.time(), _packed(turn))
         self._write(lambda db: db.execute("INSERT OR REPLACE INTO running VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row))
-        self._due[turn.turn] = time.monotonic() + WRITE_EVERY
+        ended = self._ended[turn.turn] = threading.Event()
+        threading.Thread(
+            target=self._keep_writing, args=(turn.turn, ended), name="mixroute-journal", daemon=True
+        ).start()
 
     def write(self, turn: str, so_far: Callable[[], Turn]) -> None:
-        """Write down a begun turn with its text so far, every two seconds; in between, return at once."""
-        if time.monotonic() < self._due.get(turn, math.inf):
-            return
-        row = (time.time(), _packed(so_far()), turn)
-        self._write(lambda db: db.execute("UPDATE running SET written = ?, record = ? WHERE turn = ?", row))
-        self._due[turn] = time.monotonic() + WRITE_EVERY
+        """Let the text so far of a begun turn be written down within two seconds, whether or not more of it comes."""
+        if turn in self._ended:
+            self._texts[turn] = so_far
 
     def end(self, notebook: str, cell: str, place: int, turn: Turn) -> None:
         """Take a turn out of the running ones, and keep a complete one instead of that at its place."""
-        self._due.pop(turn.turn, None)
+        ended = self._ended.pop(turn.turn, None)
+        if ended is not None:
+            ended.set()
+            self._texts.pop(turn.turn, None)
         row = (notebook, cell, place, turn.request_hash, _packed(turn))
 
         def put(db: Connection) -> None:
@@ -154,9 +160,18 @@ class Journal:
 
     def close(self) -> None:
         """Close the file; the next use opens it again."""
-        opened, self._opened = self._opened, None
-        if opened is not None:
-            opened.close()
+        with self._lock:
+            opened, self._opened = self._opened, None
+            if opened is not None:
+                opened.close()
+
+    def _keep_writing(self, turn: str, ended: threading.Event) -> None:
+        """Write down the text of a running turn every two seconds: the thread that reads it may wait for more."""
+        while not ended.wait(WRITE_EVERY):
+            so_far = self._texts.pop(turn, None)
+            if so_far is not None:
+                row = (time.time(), _packed(so_far()), turn)
+                self._write(partial(_update, row=row))
 
     def _write(self, work: Callable[[Connection], T]) -> T | None:
         """Do the work in one transaction, which also keeps the file within its limit."""
@@ -175,13 +190,14 @@ class Journal:
     def _run(self, work: Callable[[Connection], T]) -> T | None:
         """Do the work, or warn and return ``None``; a damaged file is set aside first."""
         try:
-            try:
-                return work(self._open())
-            except Exception as error:
-                if getattr(error, "sqlite_errorcode", 0) & 0xFF not in DAMAGE:
-                    raise
-                self._set_aside(error)
-                return work(self._open())
+            with self._lock:
+                try:
+                    return work(self._open())
+                except Exception as error:
+                    if getattr(error, "sqlite_errorcode", 0) & 0xFF not in DAMAGE:
+                        raise
+                    self._set_aside(error)
+                    return work(self._open())
         except BaseException as error:
             self.close()  # which rolls back; the file may be repaired or free when it is opened next time
             if not isinstance(error, Exception):
@@ -227,6 +243,10 @@ class Journal:
         warned, self._warned = self._warned, True
         if not warned:
             self._warn(complaint)
+
+
+def _update(db: Connection, row: tuple[float, bytes, str]) -> None:
+    db.execute("UPDATE running SET written = ?, record = ? WHERE turn = ?", row)
 
 
 def _packed(turn: Turn) -> bytes:

@@ -233,11 +233,16 @@ function stopButton(model) {
   return [stop];
 }
 
+// The page loads what it needs to show Markdown when it first does: now, not in the moment in which the final output takes
+// the view's place, which would be empty for as long, and let the page jump.
+const warm = async ({ rendermime } = {}) => rendermime?.markdownParser?.render("*warm*");
+
 export default () => {
   let replies;
   const views = new Set();
   return {
     initialize({ model }) {
+      warm(model.widget_manager).catch(() => {});
       replies = model.get("names").map((name) => new Reply(name));
       model.on("msg:custom", ({ changes }) => {
         for (const change of changes) {

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from mixroute_magic.conversation.turn import COMPLETE, FAILED, INTERRUPTED, Turn, contexts
-from mixroute_magic.display.output import Ending
+from mixroute_magic.display.output import Ending, bundle
 from mixroute_magic.errors import ChatInterrupted, MixRouteError
 from mixroute_magic.gateway.families import max_tokens_field
 from mixroute_magic.wire import Chunk, Message, Reply, ReplyBuilder, Request
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mixroute_magic.display.views import ReplyView
     from mixroute_magic.usage.ledger import Ledger
 
-__all__ = ["DEMO", "Plan", "Settings", "ask", "reply_of"]
+__all__ = ["DEMO", "Plan", "Settings", "ask", "displayed"]
 
 Answer = Callable[[Request, Callable[[str, float], None]], Generator[Chunk]]
 """Sends a request, tells why and in how many seconds it is sent again, and yields the chunks of the answer."""
@@ -169,7 +169,7 @@ def ask(
     return reply
 
 
-def reply_of(turn: Turn) -> Reply:
+def _reply_of(turn: Turn) -> Reply:
     """Return the reply of a turn, as it was when it was asked."""
     return Reply(
         text=turn.messages[-1].text if turn.answered else "",
@@ -182,6 +182,13 @@ def reply_of(turn: Turn) -> Reply:
         seconds=turn.seconds,
         first_token_seconds=turn.first_token_seconds,
     )
+
+
+def displayed(turn: Turn, notes: Sequence[str] = (), *, question: bool = False) -> dict[str, Any]:
+    """Return the output of a turn as front ends keep it; ``question`` where its cell does not show that."""
+    before = turn.exchange[:-1] if question or turn.exchange[2:] else ()
+    ending = Ending(reply=_reply_of(turn), status=turn.status, notes=notes, before=before)
+    return {"data": bundle(ending), "metadata": {"mixroute": turn.to_metadata()}}
 
 
 def _begin(plan: Plan, ledger: Ledger, notebook: Notebook, place: int, turn: Turn) -> str | None:

@@ -6,10 +6,10 @@ import os
 import sys
 import uuid
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from mixroute_magic.chat import DEMO
+from mixroute_magic.chat import DEMO, displayed
 from mixroute_magic.conversation.memory import Notebook
 from mixroute_magic.conversation.model import Run
 from mixroute_magic.conversation.notebook import (
@@ -68,7 +68,7 @@ class Session:
         """The pages on which this kernel's notebooks are open."""
         from mixroute_magic.conversation.page import LivePages
 
-        return LivePages(self.shell)
+        return LivePages(self.shell, self._missed)
 
     @cached_property
     def _beside(self) -> Beside:
@@ -169,6 +169,16 @@ class Session:
             self._notebooks[path] = self._notebooks.pop(before)
             self._notebooks[path].renamed(path)
         self._told[client] = path
+
+    def _missed(self, page: Page) -> list[dict[str, Any]]:
+        """Return the outputs that a page should show and does not: it was loaded while their cells ran."""
+        name = PurePosixPath(page.path).name
+        notebooks = [notebook for path, notebook in self._notebooks.items() if path is not None and path.name == name]
+        return [
+            {"cell": cell, "turn": turn.turn, "seconds": seconds, **displayed(turn)}
+            for notebook in notebooks
+            for cell, turn, seconds in notebook.missed(page)
+        ]
 
     def client(self) -> Client:
         """Return the client for the gateway as it is configured now."""

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mixroute_magic.asking import left_out, settings, without_demo_turns
-from mixroute_magic.chat import reply_of
+from mixroute_magic.chat import displayed
 from mixroute_magic.conversation.records import FORK, Setting, now
-from mixroute_magic.display.output import Ending, Shown, bundle, leave, show_again
+from mixroute_magic.display.output import Shown, leave, show_again
 from mixroute_magic.errors import HistoryError
 from mixroute_magic.tables import Table, counted
 
@@ -185,9 +185,8 @@ def _path(file: str) -> Path:
 
 
 def _output(turn: Turn, notes: Sequence[str] = (), *, question: bool = False) -> dict[str, str]:
-    """Return the output of a turn, with its question where the cell does not show it."""
-    before = turn.exchange[:-1] if question or turn.exchange[2:] else ()
-    return bundle(Ending(reply=reply_of(turn), status=turn.status, notes=notes, before=before))
+    shown: dict[str, str] = displayed(turn, notes, question=question)["data"]
+    return shown
 
 
 def _table(

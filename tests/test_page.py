@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 OPEN = """
 from mixroute_magic.conversation.page import LivePages
-pages = LivePages(get_ipython())
+pages = LivePages(get_ipython(), lambda page: [])
 pages.open()
 """
 PAGE = "pages.of(get_ipython().get_parent())"
@@ -147,7 +147,7 @@ def test_without_widgets_there_is_no_page_and_no_error(tmp_path: Path) -> None:
 
 
 def test_in_a_terminal_there_is_no_page(capsys: pytest.CaptureFixture[str]) -> None:
-    pages = LivePages(InteractiveShell())
+    pages = LivePages(InteractiveShell(), lambda page: [])
     pages.open()
     assert pages.of({}) is None
     pages.close()

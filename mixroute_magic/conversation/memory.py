@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections import deque
 from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -13,7 +15,7 @@ from mixroute_magic.conversation.turn import VERSION, Turn
 from mixroute_magic.tables import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from mixroute_magic.conversation.journal import Journal
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from mixroute_magic.conversation.saved import SavedCell
 
 __all__ = ["Notebook"]
+
+_ENDED_KEPT, _LATELY = 50, 1800.0  # turns, seconds: what a page that is loaded again may have missed
 
 
 class Notebook:
@@ -45,6 +49,7 @@ class Notebook:
         self._news: list[str] = []
         self._outputs: dict[str, str] = {}  # of turns that an undo put into the output of another
         self._offered: dict[str, dict[int, Turn]] = {}
+        self._ended: deque[tuple[str, Turn, float]] = deque(maxlen=_ENDED_KEPT)  # by cell, with the time
 
     def signed(self, run: Run, record: Record | None) -> dict[str, Any] | None:
         """Return what the running cell's output carries: its record, and those that the cell has left before.
@@ -117,9 +122,20 @@ class Notebook:
     def record(self, run: Run, place: int, turn: Turn) -> tuple[Turn, int]:
         """End a turn, as `Conversation.record` does, and let the journal remember it if it is complete."""
         kept, replaced = self.conversation.record(run, place, turn)
+        if run.cell_id:
+            self._ended.append((run.cell, kept, time.monotonic()))
         if self.journal is not None and run.cell_id:
             self.journal.end(str(self.path), run.cell, place, kept)
         return kept, replaced
+
+    def missed(self, page: Page) -> Iterator[tuple[str, Turn, float]]:
+        """Yield the turns that ended lately and that a page does not show: cell, turn, and how many seconds ago."""
+        shown = {cell.id: cell.turns for cell in page.cells}
+        for cell, turn, ended in self._ended:
+            seconds = time.monotonic() - ended
+            there = cell in shown and turn.turn not in shown[cell] and turn.turn in self.conversation.turn_ids(cell)
+            if there and seconds < _LATELY:
+                yield cell, turn, seconds
 
     def left(self, run: Run) -> None:
         """Forget the turns of a cell that ran and asked nothing."""

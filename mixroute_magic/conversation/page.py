@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from mixroute_magic.conversation.notebook import client_id, execute_request
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from IPython.core.interactiveshell import InteractiveShell
 
@@ -46,11 +46,13 @@ class LivePages:
     """The pages that show this kernel's notebooks, each as it last told.
 
     A page is known by its connection to the kernel, whose id stands in all that it sends: in what it tells, and in its
-    requests to execute a cell.
+    requests to execute a cell. One that is heard for the first time may have been loaded while a cell ran, and is sent
+    what ``missed`` returns for it: outputs that it should show.
     """
 
-    def __init__(self, shell: InteractiveShell) -> None:
+    def __init__(self, shell: InteractiveShell, missed: Callable[[Page], Sequence[Mapping[str, Any]]]) -> None:
         self._shell = shell
+        self._missed = missed
         self._widget: Any = None
         self._pages: dict[str, Page] = {}  # by client, as they last told
         self._paths: dict[str, str] = {}
@@ -93,6 +95,8 @@ class LivePages:
         if page is None or others is None:
             return
         client = client_id(execute_request(self._shell))  # the request being served is the page's message
+        if client not in self._paths:
+            self._widget.send({"client": client, "missed": list(self._missed(page))})
         self._paths |= {**others, client: page.path}
         known = self._pages.pop(client, page)
         self._pages[client] = known if known == page else page

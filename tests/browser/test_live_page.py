@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from conftest import Lab, NotebookPage
 
 OPEN = """from mixroute_magic.conversation.page import LivePages
-pages = LivePages(get_ipython())
+pages = LivePages(get_ipython(), lambda page: [])
 pages.open()"""
 # Four lines, so that a cursor can stand at the start of the third.
 TURN = """bundle = {"text/plain": "An answer."}

@@ -2,9 +2,16 @@
 //
 // {path, cells: [[id, turn, …], …], others: {client: path, …}}
 //
+// and puts back what was missed: a page that is loaded again while a cell runs never gets that cell's output. So the kernel
+// tells a page that it hears for the first time what has ended lately:
+//
+// {client, missed: [{cell, turn, seconds, data, metadata}, …]}, seconds ago
+//
 // All code cells in order, each with the ids of the turns that its outputs show; and the notebooks that share the kernel in
 // this window, by the client id of their connection. What is read here is JupyterLab's own and no public interface:
 // where any of it is missing, nothing is told.
+
+const WIDGET = "application/vnd.jupyter.widget-view+json";
 
 const isCode = ({ type }) => type === "code"; // a chat cell that became a text cell holds no turn
 
@@ -18,6 +25,28 @@ function others({ session, sessionManager }) {
   const sessions = [...(sessionManager?._sessionConnections ?? [])];
   const sharing = sessions.filter((other) => other.kernel?.id === kernel?.id && other.kernel !== kernel);
   return Object.fromEntries(sharing.map((other) => [other.kernel.clientId, other.path]));
+}
+
+const OPENED = Symbol.for("mixroute-magic: notebooks that were opened on this page");
+
+// When this page began to show a notebook, or could have: in milliseconds, as performance.now() counts.
+function openedAt(path) {
+  const opened = (globalThis[OPENED] ??= new Set());
+  const again = opened.has(path);
+  opened.add(path);
+  return again ? performance.now() : 0;
+}
+
+// Only what ended since then: what ended earlier was shown, and whoever cleared it meant it.
+function putBack(cells, since, { cell: id, turn, seconds, data, metadata }) {
+  const cell = Array.from(cells).find((one) => one.id === id);
+  if (!cell || turns(cell).includes(turn) || performance.now() - seconds * 1000 < since) return;
+  const { outputs } = cell;
+  const output = { output_type: "display_data", data, metadata };
+  const places = Array.from({ length: outputs.length }, (_, place) => place);
+  const orphan = places.find((place) => WIDGET in outputs.get(place).data);
+  if (orphan === undefined) outputs.add(output);
+  else outputs.set(orphan, output); // saved while it streamed
 }
 
 function initialize({ model }) {
@@ -43,6 +72,11 @@ function initialize({ model }) {
     if (!waiting) queueMicrotask(tell);
     waiting = true;
   };
+  const since = openedAt(context.localPath);
+  model.on("msg:custom", ({ client, missed }) => {
+    if (client !== context.sessionContext.session?.kernel?.clientId) return;
+    for (const output of missed) putBack(cells, since, output);
+  });
   change();
   const signals = [cells.changed, context.pathChanged, context.sessionContext?.sessionManager?.runningChanged];
   for (const signal of signals) signal?.connect(change);

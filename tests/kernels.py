@@ -123,18 +123,15 @@ class Ran:
 
     @property
     def frames(self) -> list[dict[str, Any]]:
-        """What was sent to the live view."""
+        """What was sent to the live view: the changes of its columns."""
         data = [content["data"] for content in self.contents("comm_msg")]
-        return [item["content"] for item in data if item.get("method") == "custom"]
+        custom = [item["content"] for item in data if item.get("method") == "custom"]
+        return [change for content in custom for change in content.get("changes", [])]
 
     @property
     def streamed(self) -> str:
         """The answer's text in the live view so far."""
-        html = tail = ""
-        for frame in self.frames:
-            html += frame.get("html", "")
-            tail = frame.get("tail", "") if frame.get("fresh") else tail + frame.get("tail", "")
-        return html + tail
+        return "".join(frame.get("text", "") for frame in self.frames)
 
     @property
     def records(self) -> list[dict[str, Any]]:

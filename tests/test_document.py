@@ -91,7 +91,7 @@ class Page(Kernel):
 
 
 def hangs(ran: Ran) -> bool:
-    return any(SILENT in frame.get("tail", "") for frame in ran.frames)
+    return any(SILENT in frame.get("text", "") for frame in ran.frames)
 
 
 @dataclass(frozen=True)

@@ -147,7 +147,7 @@ def test_without_widgets_there_is_no_page_and_no_error(tmp_path: Path) -> None:
 
 
 def test_in_a_terminal_there_is_no_page(capsys: pytest.CaptureFixture[str]) -> None:
-    pages = LivePages(InteractiveShell(), lambda page: [])
+    pages = LivePages(InteractiveShell(), lambda _page: [])
     pages.open()
     assert pages.of({}) is None
     pages.close()

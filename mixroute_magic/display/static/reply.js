@@ -60,7 +60,8 @@ async function colour(code, parser) {
   const language = code.className.replace(/^language-/, "");
   if (!LANGUAGE.test(language)) return;
   const fence = "`".repeat(Math.max(3, ...Array.from(text.matchAll(/`+/g), ([run]) => run.length + 1)));
-  const coloured = fragment(await parser.render(`${fence}${language}\n${text}${fence}\n`)).querySelector("pre > code");
+  const source = `${fence}${language}\n${text.replace(/\n?$/, "\n")}${fence}\n`;
+  const coloured = fragment(await parser.render(source)).querySelector("pre > code");
   const harmless = Array.from(coloured.querySelectorAll("*")).every(
     (part) => part.matches("span") && part.getAttributeNames().every((name) => name === "class"),
   );

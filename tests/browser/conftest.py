@@ -1,4 +1,4 @@
-"""JupyterLab in a real Chromium: one server and one browser for the session, a fresh page for each notebook."""
+"""JupyterLab and Notebook in a real Chromium: one server and one browser for the session, a fresh page for each notebook."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 TOKEN = "browser-tests"
+APPS = {"lab": "lab/tree", "notebook": "notebooks"}
 CHROMIUM_ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -78,7 +79,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @dataclass(frozen=True)
 class NotebookPage:
-    """A notebook open in JupyterLab. ``page`` is Playwright's, for all that is not named here."""
+    """A notebook open in JupyterLab or Notebook. ``page`` is Playwright's, for all that is not named here."""
 
     page: Page
     path: Path
@@ -142,7 +143,7 @@ class NotebookPage:
 
 
 class Lab:
-    """A running JupyterLab and a browser to look at it."""
+    """A running JupyterLab, which serves Notebook too, and a browser to look at it."""
 
     def __init__(self, url: str, folder: Path, browser: Browser) -> None:
         self._url = url
@@ -150,15 +151,17 @@ class Lab:
         self._browser = browser
         self._pages: list[Page] = []
 
-    def open(self, notebook: nbformat.NotebookNode, name: str = "test.ipynb", *, width: int = 1000) -> NotebookPage:
-        """Save ``notebook`` on the server, and open it in a fresh page with an idle kernel."""
+    def open(
+        self, notebook: nbformat.NotebookNode, name: str = "test.ipynb", *, width: int = 1000, app: str = "lab"
+    ) -> NotebookPage:
+        """Save ``notebook`` on the server, and open it in a fresh page of an app (`APPS`) with an idle kernel."""
         notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
         path = self._folder / name
         nbformat.write(notebook, path)
         page = self._browser.new_page(viewport={"width": width, "height": 900})
         page.set_default_timeout(60_000)
         self._pages.append(page)
-        page.goto(f"{self._url}/lab/tree/{name}?reset&token={TOKEN}")
+        page.goto(f"{self._url}/{APPS[app]}/{name}?reset&token={TOKEN}")
         page.wait_for_function(READY)
         return NotebookPage(page, path)
 
@@ -196,6 +199,7 @@ def lab_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, 
     options = (
         f"--no-browser --allow-root --ip=127.0.0.1 --port={port} --ServerApp.port_retries=0 "
         f"--IdentityProvider.token={TOKEN} --ServerApp.root_dir={folder} --LabApp.expose_app_in_browser=True "
+        "--JupyterNotebookApp.expose_app_in_browser=True "
         "--LabApp.extension_manager=readonly --LanguageServerManager.autodetect=False"
     )
     with (home / "server.log").open("w") as log:

@@ -91,6 +91,7 @@ class ScriptedGateway:
         self.scripts = scripts
         self.asked: list[Asked] = []
         self.closed_by_client = threading.Event()
+        self.closed_at = 0.0  # by this machine's clock, which the client's is, too
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.base_url = f"http://127.0.0.1:{self._socket.getsockname()[1]}/v1"
         self._stopping = threading.Event()
@@ -127,6 +128,7 @@ class ScriptedGateway:
             try:
                 self._send(connection, [script] if isinstance(script, bytes) else script)
             except OSError:
+                self.closed_at = time.time()
                 self.closed_by_client.set()
 
     def _send(self, connection: socket.socket, script: Iterable[Piece]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kernels import Ran
+    from scripted import Piece
 
 
 @pytest.fixture(scope="module")
@@ -327,6 +329,23 @@ class TestRestart:
             question, partial, further = desk.ask("a", "go on", "-c")
             assert (question, further) == ("one again", "go on")
             assert partial.startswith("so far!")
+
+    def test_what_was_said_before_a_long_silence_outlives_a_kill_in_it(self, desk: Desk) -> None:
+        silent = threading.Event()
+
+        def speech() -> Iterator[Piece]:
+            yield from answer(delta("First."), Pause(1), delta(" Then."), Pause(4))
+            silent.set()
+            yield Pause(60)
+
+        with desk.behind(whole("A1"), speech(), whole("A2")):
+            desk.ask("a", "one")
+            desk.document.save("a")
+            desk.kernel.send("%%chat\none again", "a")
+            assert silent.wait(60)
+            desk.kernel.kill()
+            desk.restart()
+            assert desk.ask("a", "go on", "-c") == ["one again", "First. Then.", "go on"]
 
     def test_a_newer_or_forged_record_is_never_run_or_sent(self, desk: Desk) -> None:
         with desk.behind():

@@ -1,4 +1,4 @@
-"""JupyterLab and Notebook in a real Chromium: one server and one browser for the session, a fresh page for each notebook."""
+"""JupyterLab and Notebook in a real Chromium: one server and one browser, a fresh page for each notebook."""
 
 from __future__ import annotations
 
@@ -84,11 +84,12 @@ class NotebookPage:
     page: Page
     path: Path
 
-    def start(self) -> None:
-        """Run all cells, and return while they run."""
+    def start(self, command: str = "notebook:run-all-cells") -> None:
+        """Run all cells, or what else a command runs, and return while they run."""
         self.page.evaluate(
-            "() => { window.ran = false;"
-            "window.jupyterapp.commands.execute('notebook:run-all-cells').finally(() => { window.ran = true; }); }"
+            "command => { window.ran = false;"
+            "window.jupyterapp.commands.execute(command).finally(() => { window.ran = true; }); }",
+            command,
         )
 
     def wait(self) -> None:
@@ -106,10 +107,7 @@ class NotebookPage:
 
     def restart_and_run_all(self) -> None:
         """Restart the kernel and run all cells to the end, by the command that asks whether one is sure."""
-        self.page.evaluate(
-            "() => { window.ran = false;"
-            "window.jupyterapp.commands.execute('notebook:restart-run-all').finally(() => { window.ran = true; }); }"
-        )
+        self.start("notebook:restart-run-all")
         self.page.locator(".jp-Dialog .jp-mod-accept").click()
         self.wait()
 

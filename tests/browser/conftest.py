@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -171,25 +172,24 @@ class Lab:
         self._pages.clear()
 
 
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    """Debian's Chromium; its absence is a reason to skip, but never in CI."""
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if path is None:
-        reason = "no Chromium found: install the system's package `chromium`"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+def find_chromium() -> str | None:
+    """Return where the system has a Chromium."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    return next(filter(None, map(shutil.which, names)), None)
+
+
+@contextmanager
+def chromium_at(path: str) -> Iterator[Browser]:
+    """Run a browser."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_ARGUMENTS)
         yield browser
         browser.close()
 
 
-@pytest.fixture(scope="session")
-def lab_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    """A JupyterLab that shares nothing with the machine's own settings: its address, and the folder it serves."""
-    home = tmp_path_factory.mktemp("lab")
+@contextmanager
+def serving(home: Path) -> Iterator[tuple[str, Path]]:
+    """Run a JupyterLab that keeps all it has in ``home``, and tell its address and the folder it serves."""
     folder = home / "notebooks"
     folder.mkdir()
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -210,6 +210,26 @@ def lab_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, 
         finally:
             server.terminate()
             server.wait()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """Debian's Chromium; its absence is a reason to skip, but never in CI."""
+    path = find_chromium()
+    if path is None:
+        reason = "no Chromium found: install the system's package `chromium`"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with chromium_at(path) as browser:
+        yield browser
+
+
+@pytest.fixture(scope="session")
+def lab_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """A JupyterLab that shares nothing with the machine's own settings: its address, and the folder it serves."""
+    with serving(tmp_path_factory.mktemp("lab")) as served:
+        yield served
 
 
 @pytest.fixture

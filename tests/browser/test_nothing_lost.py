@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from conftest import Lab, NotebookPage
     from scripted import Piece, ScriptedGateway
 
+# A kernel that runs a cell does not say so to a page that comes later.
 OPENED = """() => {
   const panel = window.jupyterapp?.shell.currentWidget;
-  return panel?.context?.isReady && panel.sessionContext.session?.kernel?.status === "busy";
+  return panel?.context?.isReady && panel.sessionContext.session?.kernel;
 }"""
 
 

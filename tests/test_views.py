@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import subprocess
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import nbformat
 import pytest
+from answers import code, markdown
 from IPython.core.interactiveshell import InteractiveShell
 from jupyter_client.manager import start_new_kernel
 from kernels import FEED
@@ -156,6 +158,21 @@ for number in range(2000):
         assert source.split() == [f"word{number}" for number in range(2000)]
         assert sum("html" in frame for frame in sent) > 2
         assert threads == "0"
+
+    @pytest.mark.parametrize("answer", [markdown(100_000), code(100_000)], ids=["markdown", "code"])
+    def test_a_long_answer_costs_four_times_its_bytes_while_it_streams(
+        self, client: BlockingKernelClient, answer: str
+    ) -> None:
+        feed = """
+for start in range(0, len(answer), 5):
+    show(text=answer[start : start + 5])
+    if start % 2000 == 0:
+        time.sleep(0.02)  # for some frames; on a loaded machine the feeding itself takes long, and frames cost bytes, too
+"""
+        sent = messages(client, run(client, f"{FEED}answer = {answer!r}{feed}{FINISH}", cellId="c1"))
+        live = [message for message in sent if message["msg_type"].startswith("comm")]
+        assert len(frames(live)) > 10
+        assert sum(len(json.dumps(message, default=str).encode()) for message in live) <= 4 * len(answer.encode())
 
     def test_the_widget_gives_way_to_the_final_output(self, client: BlockingKernelClient) -> None:
         code = f"{FEED}show(reasoning='why, 為何')\nshow(text='Hello <b>')\n{FINISH}"

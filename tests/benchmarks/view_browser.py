@@ -21,7 +21,6 @@ lost
 from __future__ import annotations
 
 import json
-import random
 import re
 import statistics
 import sys
@@ -37,8 +36,9 @@ import nbformat
 TESTS = Path(__file__).parents[1]
 sys.path[:0] = [str(TESTS / "browser"), str(TESTS)]
 
-from conftest import Lab, chromium_at, find_chromium, serving
-from kernels import FEED
+from answers import END, WORD, code, markdown  # noqa: E402  # found by the path above
+from conftest import Lab, chromium_at, find_chromium, serving  # noqa: E402
+from kernels import FEED  # noqa: E402
 
 if TYPE_CHECKING:
     from conftest import NotebookPage
@@ -46,8 +46,6 @@ if TYPE_CHECKING:
 
 FRAME = 1 / 25  # seconds
 PAINTS = 20  # of each kind, for the time to the first paint
-END = "w999999"
-WORD = re.compile(r"w\d{6}")
 
 VIEW = f"""{FEED}
 def add(delta):
@@ -152,38 +150,6 @@ class Design:
 OURS = Design(VIEW, ".mr-tail")
 NAIVE_HTML = Design(HTML, ".widget-html-content")
 NAIVE_MARKDOWN = Design(MARKDOWN, ".jp-RenderedMarkdown")
-
-
-def markdown(size: int) -> str:
-    """Return an answer with all that Markdown has; its words are numbered, so that a lost one is missed."""
-    chance, number, parts = random.Random(20261123), 0, []
-
-    def words(count: int) -> str:
-        nonlocal number
-        number += count
-        return " ".join(f"w{place:06}" for place in range(number - count, number))
-
-    kinds = [
-        lambda: f"## {words(3)}\n\n",
-        lambda: "".join(f"{words(12)} **{words(2)}** {words(10)}\n" for _ in range(4)) + "\n",
-        lambda: "".join(f"- {words(8)} `{words(1)}`\n" for _ in range(8)) + "\n",
-        lambda: (
-            f"| {words(1)} | {words(1)} |\n|---|---|\n"
-            + "".join(f"| {words(2)} | {words(2)} |\n" for _ in range(6))
-            + "\n"
-        ),
-        lambda: "```python\n" + "".join(f"{words(1)} = f({words(2)})\n" for _ in range(15)) + "```\n\n",
-        lambda: f"> {words(14)}\n\n",
-    ]
-    while sum(map(len, parts)) < size - len(END):
-        parts.append(chance.choice(kinds)())
-    return "".join(parts) + END
-
-
-def code(size: int) -> str:
-    """Return an answer that is one block of code, which nothing ends."""
-    lines = (f"w{number:06} = f(w{number:06}, {{'<': 1}})\n" for number in range(size // 31))
-    return "```python\n" + "".join(lines) + END
 
 
 def cut(text: str, count: int) -> list[str]:
@@ -301,17 +267,24 @@ def first_paint_ms(lab: Lab) -> tuple[float, float]:
     return view, printed
 
 
+HEADS = ("bytes", "kernel", "busy", "long", "ms", "longest", "lag ms", "lost", "seconds", "frames")
+ENDS = ("bytes", "long", "ms")
+
+
 def show(row: Row, streamed: dict[str, float], ended: dict[str, float], seen: dict[str, Any]) -> None:
+    """Print a row of the table."""
     size = len(row.text.encode())
-    lost = "nothing" if seen["live"] and seen["kept"] else "text " + ("at the end" if seen["live"] else "live")
-    print(
-        f"{row.name:<34}{streamed['bytes'] / size:>8.1f}{seen['cpu']:>8.2f}{streamed['busy']:>8.2f}"
-        f"{streamed['long']:>6.0f}{streamed['long_ms']:>8.0f}{seen['longest_ms']:>8.0f}"
-        f"{seen['lag_ms']:>8.0f}{lost:>12}"
-        f"{seen['seconds']:>8.1f}{seen['frames']:>8}"
-        f"{ended['bytes'] / size:>8.1f}{ended['long']:>6.0f}{ended['long_ms']:>8.0f}",
-        flush=True,
-    )
+    lost = "none" if seen["live"] and seen["kept"] else "live" if seen["kept"] else "YES"
+    figures = [
+        f"{streamed['bytes'] / size:.1f}",
+        *(f"{seconds:.2f}" for seconds in (seen["cpu"], streamed["busy"])),
+        *(f"{value:.0f}" for value in (streamed["long"], streamed["long_ms"], seen["longest_ms"], seen["lag_ms"])),
+        lost,
+        f"{seen['seconds']:.1f}",
+        str(seen["frames"]),
+        *(f"{value:.1f}" for value in (ended["bytes"] / size, ended["long"], ended["long_ms"])),
+    ]
+    print(f"{row.name:<30}" + "".join(f"{figure:>9}" for figure in figures), flush=True)
 
 
 def main(*names: str) -> None:
@@ -319,11 +292,9 @@ def main(*names: str) -> None:
     assert path, "install the system's package chromium"
     with tempfile.TemporaryDirectory() as home, serving(Path(home)) as (url, folder), chromium_at(path) as browser:
         lab = Lab(url, folder, browser)
-        print(f"{'':<34}{'while it streams':<90}{'when it ends':>22}")
-        print(
-            f"{'answer and view':<34}{'bytes':>8}{'kernel':>8}{'busy':>8}{'long':>6}{'ms':>8}{'longest':>8}{'lag ms':>8}{'lost':>12}"
-            f"{'seconds':>8}{'frames':>8}{'bytes':>8}{'long':>6}{'ms':>8}"
-        )
+        streaming = f"{'while it streams':<{9 * len(HEADS)}}"
+        print(f"{'':<34}{streaming}when it ends")
+        print(f"{'':<30}" + "".join(f"{head:>9}" for head in (*HEADS, *ENDS)))
         for row in ROWS:
             if not names or any(name in row.name for name in names):
                 show(row, *measure(lab, folder, row))

@@ -361,4 +361,4 @@ def _choice(turn: Turn) -> list[str]:
     if sum(answer.status == COMPLETE for answer in turn.alternatives) == 1:
         return [said]
     what = "NAME" if names == [answer.model for answer in turn.alternatives] else "NUMBER"
-    return [f"{said}: %thread --keep {what} lets another"]
+    return [f"{said}: %thread --keep {what} chooses another"]

@@ -120,11 +120,12 @@ def _table(answers: Sequence[Ending]) -> str:
     stays open. The attributes are for GitHub, which takes no styles; the styles for JupyterLab, which has its own.
     """
     columns = 2 if len(answers) == 4 else min(len(answers), _MOST_COLUMNS)  # noqa: PLR2004 - two rows of two
-    cell = f'align="left" valign="top" width="{100 // columns}%" style="text-align:left;vertical-align:top"'
-    lines = ['<table width="100%">']
+    cell = f'align="left" valign="top" width="{100 // columns}%" style="text-align:left;vertical-align:top;line-height:inherit"'
+    lines = ['<table width="100%" style="font-size:inherit">']
     for start in range(0, len(answers), columns):
         row = answers[start : start + columns]
-        lines += ["<tr>", *(f"<th {cell}>{as_html(one.name)}</th>" for one in row), "</tr>", "<tr>"]
+        heads = (f"<th {cell}>{as_html(one.name)}</th>" for one in row)
+        lines += ["<tr>", *heads, "</tr>", '<tr style="background:none">']
         for one in row:
             shown = [*_shown(one, apart=True), f"*{as_html(footer(one))}*"]
             lines += [f"<td {cell}>", "", "\n\n".join(part for part in shown if part), "", "</td>"]

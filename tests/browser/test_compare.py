@@ -38,7 +38,7 @@ That costs $5 at most."""
 PLAIN = "It costs $6, or less.\n\nA *short* answer with a [link](https://example.org) and\n\n> a quotation."
 HOSTILE = {
     "unfinished": "# Unfinished\n\n- a list\n  - deeper\n\n```python\nprint('no end')\n",
-    "closing": "</td></tr></table>\n\n<!-- \n\n<script>window.pwned = true</script><img src=x onerror='window.pwned = true'>",
+    "closing": "</td></tr></table>\n\n<!-- \n\n<script>window.pwned = 1</script><img src=x onerror='window.pwned = 1'>",
     "underlined": "===\n\n    indented\n\n[1]: https://first.example\n\nSee [1] $x",
     "defined": "[1]: https://second.example\n\nSee [1]. y$\n\n---",
     "nested": "> - a\n>   ```\n>   open",
@@ -93,6 +93,12 @@ def test_answers_stream_side_by_side_and_stay_as_a_table(lab: Lab) -> None:
         assert "It costs $6, or less." in cells[1]["text"]
         assert "did not accept" in cells[2]["text"] or "API key" in cells[2]["text"]
         saved = page.save()
+    reopened = lab.open(saved, "reopened.ipynb", width=1300)  # a file from elsewhere: its HTML is sanitized
+    reopened.page.wait_for_selector(".jp-RenderedMarkdown > table")
+    _picture(reopened, "compare-reopened")
+    again = reopened.page.evaluate(TOP_CELLS)
+    assert {(cell["textAlign"], cell["verticalAlign"]) for cell in again} == {("left", "top")}
+    assert len({cell["width"] for cell in again}) == 1
     html, _ = HTMLExporter().from_notebook_node(saved)
     assert html.count("<table") == 2
     assert "<h2" in html

@@ -168,7 +168,7 @@ class ScriptedGateway:
 
     def _wait(self, connection: socket.socket, seconds: float, event: threading.Event | None = None) -> None:
         """Stay silent, but notice when the client hangs up."""
-        connection.settimeout(0.02)
+        connection.settimeout(min(0.02, seconds))
         end = time.monotonic() + seconds
         while time.monotonic() < end and not self._stopping.is_set() and not (event and event.is_set()):
             try:

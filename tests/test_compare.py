@@ -67,7 +67,7 @@ def said(gateway: ScriptedGateway) -> list[str]:
 def columns(ran: Ran) -> dict[int, str]:
     """Return what the live view shows of each answer so far."""
     shown: dict[int, str] = {}
-    for change in (change for frame in ran.frames for change in frame["changes"]):
+    for change in ran.frames:
         shown[change["column"]] = shown.get(change["column"], "") + change.get("text", "")
     return shown
 
@@ -228,7 +228,7 @@ class TestInterrupt:
             if phase == "between two words":
                 ran.until(lambda ran: columns(ran).get(0) == "half")
             elif phase == "before it asks again":
-                ran.until(lambda ran: any("retry" in change for frame in ran.frames for change in frame["changes"]))
+                ran.until(lambda ran: any("retry" in change for change in ran.frames))
             open_connections = 1 if phase == "before it asks again" else 2
             pressed = time.monotonic()
             desk.kernel.interrupt()
@@ -248,7 +248,7 @@ class TestInterrupt:
             desk.begin(gateway)
             ran = desk.kernel.send("%%chat -m slow -m fast\nhello", "stop")
             ran.until(lambda ran: columns(ran).get(0) == "half")
-            ran.until(lambda ran: any("ended" in change for frame in ran.frames for change in frame["changes"]))
+            ran.until(lambda ran: any("ended" in change for change in ran.frames))
             desk.kernel.interrupt()
             ran.wait()
             assert ran.status == "error"

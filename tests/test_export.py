@@ -17,11 +17,10 @@ from kernels import environment
 from markdown_it import MarkdownIt
 from nbclient import NotebookClient
 
-from mixroute_magic.chat import reply_of
+from mixroute_magic.chat import displayed
 from mixroute_magic.conversation.export import export, import_turns
 from mixroute_magic.conversation.records import FORGET, FORK, Edit
 from mixroute_magic.conversation.turn import COMPLETE, FAILED, Turn
-from mixroute_magic.display.output import Ending, bundle
 from mixroute_magic.errors import HistoryError
 from mixroute_magic.options import parse_chat
 from mixroute_magic.prompt.templates import render
@@ -40,8 +39,7 @@ def turn(number: int, *said: str, system: str | None = None, **fields: Any) -> T
 
 
 def shown(turn: Turn) -> dict[str, str]:
-    before = turn.exchange[:-1] if len(turn.exchange) > 2 else ()
-    return bundle(Ending(reply=reply_of(turn), status=turn.status, before=before))
+    return dict(displayed(turn)["data"])
 
 
 def write(path: Path, *turns: Turn, thread: str = "main", notebook: str | None = "talk.ipynb") -> Path:

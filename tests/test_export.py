@@ -169,7 +169,7 @@ def test_an_exported_cell_asks_the_same_question(tmp_path_factory: pytest.TempPa
         asked = typed(cell.source)
         if all(question.strip() for question in questions):
             assert [question for _, question in asked] == questions
-        assert all(options.model == "glm-5" for options, _ in asked)
+        assert all(options.models == ("glm-5",) for options, _ in asked)
         assert all(options.system == turn.messages[0].text for options, _ in asked if turn.messages[0].role == "system")
 
 
@@ -192,7 +192,7 @@ def test_the_options_of_an_exported_cell_are_those_of_the_turn(
     path = write(tmp_path / "talk.ipynb", turn(1, "why?", "so", system=system, params=params, model="a/b c?"))
     ((options, question),) = typed(code(path)[1].source)
     assert question == "why?"
-    assert (options.model, options.system) == ("a/b c?", system)
+    assert (options.models, options.system) == (("a/b c?",), system)
     known = {"temperature": options.temperature, "max": options.max_tokens} | options.params
     given_max = params.get("max_tokens", params.get("max_completion_tokens"))
     others = {name: value for name, value in params.items() if not name.startswith("max_")}

@@ -1,7 +1,7 @@
 """Eight models side by side at 200 deltas a second each, against one of them alone.
 
-Run by hand: ``.venv/bin/python tests/benchmarks/compare_cpu.py``. The gateway is a process of its own, and the cells run
-in a real kernel whose page is this process.
+Run by hand: ``.venv/bin/python tests/benchmarks/compare_cpu.py``. The gateway is a process of its own, and the cells
+run in a real kernel whose page is this process.
 """
 
 from __future__ import annotations

@@ -154,7 +154,7 @@ class ChatOptions(_RequestOptions):
         value="NAME",
         read=_model_name,
         default=(),
-        about="this message's model; several answer together",
+        about="this message's model; several answer side by side",
     )
     thread: str | None = option("--thread", value="NAME", read=_thread_name, about="use another conversation")
     fresh: bool = option("--fresh", default=False, about="send without the earlier turns")

@@ -308,7 +308,7 @@ def test_the_help_shows_usage_options_and_two_examples(kind: type[arguments.Opti
 
 def test_the_help_lists_the_options_in_columns() -> None:
     rows = arguments.help_for(options.ChatOptions).partition("Options:\n")[2].partition("\n\n")[0].splitlines()
-    assert "    -m, --model NAME       this message's model" in rows
+    assert "    -m, --model NAME       this message's model; several answer side by side" in rows
     assert all(row[26] == " " != row[27] for row in rows)
 
 

@@ -32,7 +32,10 @@ class Options:
 
 
 def option(*flags: str, about: str, value: str = "", read: Callable[[str], Any] = str, default: Any = None) -> Any:
-    """Declare an option: without flags it is a word on its own, without a value a switch, in brackets optional."""
+    """Declare an option: without flags it is a word on its own, without a value a switch, in brackets optional.
+
+    One with ``()`` or ``dict`` as its default can be given several times.
+    """
     kept: dict[str, Any] = {"default_factory": default} if default is dict else {"default": default}
     metadata = {"flags": flags, "value": value, "about": about, "read": read if value else bool}
     return field(**kept, metadata=metadata)
@@ -147,6 +150,9 @@ def _keep(values: dict[str, Any], option: Field[Any], flag: str, word: str) -> N
     except ValueError as error:
         raise OptionError(f"{flag} {short(word)}: {error}") from None
     name = option.name
+    if option.default == ():
+        values[name] = (*values.get(name, ()), value)
+        return
     if option.default_factory is not MISSING:
         name, value = value
         flag, values = f"{flag} {name}", values.setdefault(option.name, {})

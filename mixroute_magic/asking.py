@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mixroute_magic.chat import Plan, Settings, ask
+from mixroute_magic.compare import Column, compare
 from mixroute_magic.conversation.replay import replay
-from mixroute_magic.errors import BadRequestError, ReplayError, TemplateError
+from mixroute_magic.conversation.turn import labels
+from mixroute_magic.errors import BadRequestError, MixRouteError, ReplayError, TemplateError
 from mixroute_magic.gateway.lengths import TOO_LONG
 from mixroute_magic.lengths import Limit, too_long
 from mixroute_magic.prompt.templates import render
@@ -15,16 +18,17 @@ from mixroute_magic.tables import counted
 from mixroute_magic.usage.estimate import estimate_tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Sequence
+    from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 
     from mixroute_magic.chat import Answer
     from mixroute_magic.config import MixRoute
     from mixroute_magic.conversation.memory import Notebook
     from mixroute_magic.conversation.turn import Turn
     from mixroute_magic.display.preview import Preview
+    from mixroute_magic.gateway.client import Client
     from mixroute_magic.options import ChatOptions, ModelOptions
     from mixroute_magic.session import Session
-    from mixroute_magic.wire import Chunk, Request
+    from mixroute_magic.wire import Chunk, Reply, Request
 
 __all__ = ["chat", "given", "left_out", "merged", "settings", "without_demo_turns"]
 
@@ -34,19 +38,28 @@ def chat(session: Session, options: ChatOptions, body: str) -> Preview | None:
     session.asks()
     notebook = session.notebook()
     mode = options.replay or session.replay_mode()
-    plan = _plan(session, notebook, options, _filled(body, session), offline=mode == "only")
-    plan = plan if mode == "off" else _with_record(plan, session, notebook)
-    _check_secrecy(plan, session)
+    plans = _plans(session, notebook, options, _filled(body, session), mode)
+    for plan in plans:
+        _check_secrecy(plan, session)
     if options.dry_run:
         notebook.announced()
-        return _preview(plan)
-    if mode == "only" and plan.recorded is None:
-        raise _not_recorded(plan)
-    answer = _replayed(plan.recorded, session) if plan.recorded else _asked(plan, session)
+        return _preview(plans)
+    reply = _ask(*plans, session=session, notebook=notebook, mode=mode)
+    if options.output:
+        session.shell.user_ns[options.output] = reply
+    return None
+
+
+def _ask(plan: Plan, *others: Plan, session: Session, notebook: Notebook, mode: str) -> Reply | list[Reply]:
+    """Ask one model, or several side by side."""
+    if others:
+        return _compare([plan, *others], session, notebook, mode)
+    client = None if plan.recorded else session.client()
+    answer = _answer(plan, session, client, mode)
     view = session.view([plan.settings.model], plan.turn)
     notebook.announced()
     try:
-        reply = ask(
+        return ask(
             plan,
             answer=answer,
             notebook=notebook,
@@ -55,15 +68,44 @@ def chat(session: Session, options: ChatOptions, body: str) -> Preview | None:
             redact=session.credentials.without_key,
         )
     except BadRequestError as error:
-        if error.code != TOO_LONG:
-            raise
-        limit = Limit.learned(plan, error)
-        if limit is not None:
-            session.limits[plan.gateway, plan.settings.model] = limit
-        raise too_long(plan, limit, error) from None
-    if options.output:
-        session.shell.user_ns[options.output] = reply
-    return None
+        raise _explained(plan, session, error) from None
+
+
+def _compare(plans: Sequence[Plan], session: Session, notebook: Notebook, mode: str) -> list[Reply]:
+    columns = [_column(plan, session, mode) for plan in plans]
+    if all(column.refused for column in columns) and columns[0].refused:
+        raise columns[0].refused
+    turn = uuid.uuid4().hex
+    view = session.view(labels([plan.settings.model for plan in plans]), turn)
+    notebook.announced()
+    return compare(
+        columns,
+        turn=turn,
+        notebook=notebook,
+        ledger=session.ledger,
+        view=view,
+        redact=session.credentials.without_key,
+        explain=lambda plan, error: _explained(plan, session, error),
+    )
+
+
+def _column(plan: Plan, session: Session, mode: str) -> Column:
+    """Return how one of several models is asked; what speaks against it costs the others nothing."""
+    client = None if plan.recorded or mode == "only" else session.new_client()
+    try:
+        return Column(plan=plan, answer=_answer(plan, session, client, mode), client=client)
+    except MixRouteError as error:
+        return Column(plan=plan, refused=error)
+
+
+def _explained(plan: Plan, session: Session, error: MixRouteError) -> MixRouteError:
+    """Return the error; if a conversation is too long, with what to do about it, and remember how long is too long."""
+    if not isinstance(error, BadRequestError) or error.code != TOO_LONG:
+        return error
+    limit = Limit.learned(plan, error)
+    if limit is not None:
+        session.limits[plan.gateway, plan.settings.model] = limit
+    return too_long(plan, limit, error)
 
 
 def settings(config: MixRoute, *layers: dict[str, Any]) -> Settings:
@@ -107,6 +149,22 @@ def left_out(above: Sequence[Turn], sent: Sequence[Turn]) -> list[str]:
     return [f"{counted(missing, 'turn')} of the offline demo not sent"] if missing else []
 
 
+def _plans(session: Session, notebook: Notebook, options: ChatOptions, prompt: str, mode: str) -> list[Plan]:
+    """Return a plan for each model, with the recorded answer where it may be replayed; no record is used twice."""
+    first = _plan(session, notebook, options, prompt, offline=mode == "only")
+    plans = [first]
+    if options.models:
+        chosen = [
+            settings(session.config, notebook.chosen, given(options) | {"model": name}) for name in options.models
+        ]
+        plans = [replace(first, settings=one, turn=uuid.uuid4().hex) for one in chosen]
+    used: set[str] = set()
+    for number, plan in enumerate(plans if mode != "off" else ()):
+        plans[number] = _with_record(plan, session, notebook, used)
+        used |= {recorded.turn} if (recorded := plans[number].recorded) else set()
+    return plans
+
+
 def _plan(session: Session, notebook: Notebook, options: ChatOptions, prompt: str, *, offline: bool) -> Plan:
     run = session.run()
     name = options.thread or notebook.thread
@@ -142,10 +200,10 @@ def _check_secrecy(plan: Plan, session: Session) -> None:
         raise TemplateError("An earlier turn contains your API key; nothing was sent.", hint)
 
 
-def _with_record(plan: Plan, session: Session, notebook: Notebook) -> Plan:
-    """Add the recorded turn of an unchanged request, where there is one."""
+def _with_record(plan: Plan, session: Session, notebook: Notebook, used: Collection[str]) -> Plan:
+    """Add the recorded turn of an unchanged request, where there is one that is not used yet."""
     for same in _as_asked_before(plan):
-        recorded = session.recorded(notebook, plan.run, same.request().fingerprint(plan.gateway))
+        recorded = session.recorded(notebook, plan.run, same.request().fingerprint(plan.gateway), used)
         if recorded is not None:
             return replace(same, recorded=recorded)
     return plan
@@ -170,21 +228,24 @@ def _not_recorded(plan: Plan) -> ReplayError:
     )
 
 
-def _replayed(recorded: Turn, session: Session) -> Answer:
-    def answer(_request: Request, _on_retry: Callable[[str, float], None]) -> Generator[Chunk]:
-        return replay(recorded, paced=session.attended())
-
-    return answer
-
-
-def _asked(plan: Plan, session: Session) -> Answer:
-    """Return the gateway, once it is sure that the request can be sent."""
-    client = session.client()
+def _answer(plan: Plan, session: Session, client: Client | None, mode: str) -> Answer:
+    """Return the record, or else the gateway, once it is sure that the request can be sent."""
+    if plan.recorded is not None:
+        return _replayed(plan.recorded, paced=session.attended())
+    if mode == "only" or client is None:
+        raise _not_recorded(plan)
     client.check_key()
     limit = session.limits.get((plan.gateway, plan.settings.model))
     if limit is not None:
         limit.check(plan)
     return client.send
+
+
+def _replayed(recorded: Turn, *, paced: bool) -> Answer:
+    def answer(_request: Request, _on_retry: Callable[[str, float], None]) -> Generator[Chunk]:
+        return replay(recorded, paced=paced)
+
+    return answer
 
 
 def _filled(body: str, session: Session) -> str:
@@ -194,14 +255,17 @@ def _filled(body: str, session: Session) -> str:
     return prompt
 
 
-def _preview(plan: Plan) -> Preview:
+def _preview(plans: Sequence[Plan]) -> Preview:
     from mixroute_magic.display.preview import Preview
 
-    request = plan.request()
-    messages, earlier = counted(len(request.messages), "message"), counted(len(plan.above), "earlier turn")
-    action = "It would be replayed" if plan.recorded else "It would be"
+    plan, requests = plans[0], [plan.request() for plan in plans]
+    messages, earlier = counted(len(requests[0].messages), "message"), counted(len(plan.above), "earlier turn")
+    replayed = sum(plan.recorded is not None for plan in plans)
+    action = "It would be replayed" if replayed == len(plans) else "It would be"
+    models = ", ".join(request.model for request in requests)
     sentence = (
-        f"Nothing was sent. {action} {messages} ({earlier}) to {request.model} at {plan.gateway}, "
-        f"about {estimate_tokens(request.messages):,} tokens."
+        f"Nothing was sent. {action} {messages} ({earlier}) to {models} at {plan.gateway}, "
+        f"about {estimate_tokens(requests[0].messages):,} tokens{' each' if len(plans) > 1 else ''}."
     )
-    return Preview(" · ".join([sentence, *plan.notes]), request)
+    some = [f"{replayed} of {len(plans)} would be replayed"] if 0 < replayed < len(plans) else []
+    return Preview(" · ".join([sentence, *some, *plan.notes]), requests)

@@ -27,7 +27,19 @@ if TYPE_CHECKING:
     from mixroute_magic.display.views import ReplyView
     from mixroute_magic.usage.ledger import Ledger
 
-__all__ = ["DEMO", "Plan", "Settings", "ask", "displayed"]
+__all__ = [
+    "DEMO",
+    "Answer",
+    "Asked",
+    "Plan",
+    "Settings",
+    "answer_notes",
+    "ask",
+    "cell_notes",
+    "displayed",
+    "ending_of",
+    "undisturbed",
+]
 
 Answer = Callable[[Request, Callable[[str, float], None]], Generator[Chunk]]
 """Sends a request, tells why and in how many seconds it is sent again, and yields the chunks of the answer."""
@@ -112,6 +124,101 @@ class Plan:
         return Message("user", self.prompt)
 
 
+class Asked:
+    """One request: what is asked, and what has come of it so far.
+
+    ``redact`` takes a key that a gateway repeats out of what is kept.
+    """
+
+    def __init__(self, plan: Plan, redact: Callable[[str], str]) -> None:
+        self.plan = plan
+        self.request = plan.request()
+        self._redact = redact
+        self._before = _started(plan, self.request)
+        self._builder = ReplyBuilder(self.request.model, demo=self._before.demo, clean=redact)
+        self._started = time.monotonic()
+        self._first: float | None = None
+        self._seconds: float | None = None
+        self._status = INTERRUPTED
+        self.failure: BaseException | None = None
+        self._entry: str | None = None
+
+    def begin(self, ledger: Ledger, notebook: Notebook) -> None:
+        """Let the ledger know that it is sent now, unless it is a replay, and count the seconds from here."""
+        if self.plan.recorded is None:
+            self._entry = ledger.begin(
+                model=self.request.model,
+                gateway=self.plan.gateway,
+                thread=self.plan.thread,
+                notebook=str(notebook.path) if notebook.path else None,
+                demo=self.plan.gateway == DEMO,
+            )
+        self._started = time.monotonic()
+
+    def add(self, chunk: Chunk) -> None:
+        """Take in more of the answer."""
+        if self._first is None and (chunk.text or chunk.reasoning):
+            self._first = time.monotonic() - self._started
+        self._builder.add(chunk)
+
+    def end(self, failure: BaseException | None = None) -> None:
+        """Take in that nothing more will come, and tell an error what had."""
+        self._seconds = time.monotonic() - self._started
+        self.failure = failure
+        if failure is None:
+            self._status = COMPLETE
+        elif not isinstance(failure, KeyboardInterrupt):
+            self._status = FAILED
+        if isinstance(failure, MixRouteError):
+            reply = self.reply()
+            failure.partial = reply.text
+            failure.request_id = failure.request_id or reply.request_id
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will come."""
+        return self._seconds is not None
+
+    def reply(self) -> Reply:
+        """Return as much of the answer as there is."""
+        seconds = time.monotonic() - self._started if self._seconds is None else self._seconds
+        return self._builder.reply(seconds, self._first)
+
+    def turn(self) -> Turn:
+        """Return the turn as it stands; it is an interrupted one until it has ended."""
+        reply, before = self.reply(), self._before
+        unmarked = reply.demo and not before.demo  # the demo gateway under an address of its own
+        return replace(
+            before,
+            status=self._status,
+            messages=self.plan.added(reply.text),
+            served_model=reply.model,
+            reasoning=reply.reasoning,
+            usage=reply.usage,
+            finish_reason=reply.finish_reason,
+            request_hash=self.request.fingerprint(DEMO) if unmarked else before.request_hash,
+            request_id=reply.request_id,
+            seconds=reply.seconds,
+            first_token_seconds=reply.first_token_seconds,
+            demo=reply.demo,
+            error=self._lines(),
+        )
+
+    def _lines(self) -> tuple[str, ...]:
+        """Return the lines that say why it failed, as they may be kept."""
+        error = self.failure
+        if error is None or self._status != FAILED:
+            return ()
+        lines = error.lines() if isinstance(error, MixRouteError) else [f"{type(error).__name__}: {error}"]
+        return tuple(map(self._redact, lines))
+
+    def close(self, ledger: Ledger) -> None:
+        """Let the ledger know how it ended; once is enough."""
+        error = type(self.failure).__name__ if self.failure else None
+        ledger.finish(self._entry, status=self._status, reply=self.reply(), error=error)
+        self._entry = None
+
+
 def ask(
     plan: Plan,
     *,
@@ -123,8 +230,7 @@ def ask(
 ) -> Reply:
     """Ask one turn, show its answer as it comes, and leave a record of it, whatever happens.
 
-    ``answer`` sends a request and returns its chunks: `Client.send`, or the replay of a recorded turn. ``redact`` takes
-    a key that a gateway repeats out of what is kept.
+    ``answer`` sends a request and returns its chunks: `Client.send`, or the replay of a recorded turn.
 
     Raises
     ------
@@ -133,40 +239,31 @@ def ask(
     ChatInterrupted
         If the user stopped it.
     """
-    request = plan.request()
-    started = _started(plan, request)
-    taken = _Taken(ReplyBuilder(request.model, demo=started.demo, clean=redact))
+    asked = Asked(plan, redact)
     place = notebook.conversation.begin(plan.run)
-    entry: str | None = None
-    failure: BaseException | None = None
     try:  # from here on the view is finished whatever happens: a locked ledger can be interrupted, too
         view.start()
-        entry = _begin(plan, ledger, notebook, place, started)
-        taken.start_clock()
-        with closing(answer(request, view.retrying)) as chunks:
+        if plan.recorded is None:
+            notebook.begin(plan.run, place, asked.turn())
+        asked.begin(ledger, notebook)
+        with closing(answer(asked.request, view.retrying)) as chunks:
             for chunk in chunks:
-                taken.add(chunk)
+                asked.add(chunk)
                 view.show(chunk)
-                notebook.write(plan.turn, lambda: _answered(started, plan, taken.reply(), INTERRUPTED))
+                notebook.write(plan.turn, asked.turn)
+        asked.end()
     except BaseException as error:
-        failure = error
+        asked.end(error)
         if isinstance(error, KeyboardInterrupt):
-            raise ChatInterrupted(taken.reply().text) from None
-        if isinstance(error, MixRouteError):
-            error.partial = taken.reply().text
-            error.request_id = error.request_id or taken.reply().request_id
+            raise ChatInterrupted(asked.reply().text) from None
         raise
     finally:
-        with _undisturbed():
-            reply = taken.reply()
-            turn = _answered(started, plan, reply, _status(failure))
-            turn, replaced = notebook.record(plan.run, place, turn)
-            ledger.finish(entry, status=turn.status, reply=reply, error=type(failure).__name__ if failure else None)
-            notes, before = _notes(plan, turn, replaced), plan.shown_before()
-            view.finish(
-                Ending(reply=reply, status=turn.status, notes=notes, before=before, metadata=turn.to_metadata())
-            )
-    return reply
+        with undisturbed():
+            turn, replaced = notebook.record(plan.run, place, asked.turn())
+            asked.close(ledger)
+            notes = [*answer_notes(turn), *cell_notes(plan, turn, replaced)]
+            view.finish(ending_of(turn, notes, before=plan.shown_before(), metadata=turn.to_metadata()))
+    return asked.reply()
 
 
 def _reply_of(turn: Turn) -> Reply:
@@ -184,29 +281,32 @@ def _reply_of(turn: Turn) -> Reply:
     )
 
 
-def displayed(turn: Turn, notes: Sequence[str] = (), *, question: bool = False) -> dict[str, Any]:
-    """Return the output of a turn as front ends keep it; ``question`` where its cell does not show that."""
-    before = turn.exchange[:-1] if question or turn.exchange[2:] else ()
-    ending = Ending(reply=_reply_of(turn), status=turn.status, notes=notes, before=before)
-    return {"data": bundle(ending), "metadata": {"mixroute": turn.to_metadata()}}
-
-
-def _begin(plan: Plan, ledger: Ledger, notebook: Notebook, place: int, turn: Turn) -> str | None:
-    """Note that the turn starts; the ledger's entry is ``None`` where nothing is asked."""
-    if plan.recorded is not None:
-        return None
-    notebook.begin(plan.run, place, turn)
-    return ledger.begin(
-        model=turn.model,
-        gateway=plan.gateway,
-        thread=plan.thread,
-        notebook=str(notebook.path) if notebook.path else None,
-        demo=plan.gateway == DEMO,
+def ending_of(
+    turn: Turn, notes: Sequence[str] = (), *, before: Sequence[Message] = (), metadata: Mapping[str, Any] | None = None
+) -> Ending:
+    """Return how a turn ended, for a view; of a compared one, how each of its answers did."""
+    return Ending(
+        reply=_reply_of(turn),
+        status=turn.status,
+        notes=[*(_choice(turn) if turn.alternatives else ()), *notes],
+        before=before,
+        metadata=metadata or {},
+        error=turn.error,
+        alternatives=[
+            replace(ending_of(answer, answer_notes(answer)), name=name)
+            for name, answer in zip(turn.names, turn.alternatives, strict=True)
+        ],
     )
 
 
+def displayed(turn: Turn, notes: Sequence[str] = (), *, question: bool = False) -> dict[str, Any]:
+    """Return the output of a turn as front ends keep it; ``question`` where its cell does not show that."""
+    before = turn.exchange[:-1] if question or turn.exchange[2:] else ()
+    return {"data": bundle(ending_of(turn, notes, before=before)), "metadata": {"mixroute": turn.to_metadata()}}
+
+
 @contextmanager
-def _undisturbed() -> Iterator[None]:
+def undisturbed() -> Iterator[None]:
     """Let a second interrupt cut nothing short: the first has stopped the answer, what is left takes milliseconds."""
     if threading.current_thread() is not threading.main_thread():
         yield  # no interrupt comes here
@@ -216,27 +316,6 @@ def _undisturbed() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-class _Taken:
-    """What has been taken in of one answer, and when."""
-
-    def __init__(self, builder: ReplyBuilder) -> None:
-        self._builder = builder
-        self._started = time.monotonic()
-        self._first: float | None = None
-
-    def start_clock(self) -> None:
-        """Count from now: what came before is not the gateway's time."""
-        self._started = time.monotonic()
-
-    def add(self, chunk: Chunk) -> None:
-        if self._first is None and (chunk.text or chunk.reasoning):
-            self._first = time.monotonic() - self._started
-        self._builder.add(chunk)
-
-    def reply(self) -> Reply:
-        return self._builder.reply(time.monotonic() - self._started, self._first)
 
 
 def _started(plan: Plan, request: Request) -> Turn:
@@ -256,29 +335,15 @@ def _started(plan: Plan, request: Request) -> Turn:
     )
 
 
-def _answered(started: Turn, plan: Plan, reply: Reply, status: str) -> Turn:
-    """Return the turn with as much of the answer as there is."""
-    unmarked = reply.demo and not started.demo  # the demo gateway under an address of its own
-    return replace(
-        started,
-        status=status,
-        messages=plan.added(reply.text),
-        served_model=reply.model,
-        reasoning=reply.reasoning,
-        usage=reply.usage,
-        finish_reason=reply.finish_reason,
-        request_hash=plan.request().fingerprint(DEMO) if unmarked else started.request_hash,
-        request_id=reply.request_id,
-        seconds=reply.seconds,
-        first_token_seconds=reply.first_token_seconds,
-        demo=reply.demo,
-    )
-
-
-def _notes(plan: Plan, turn: Turn, replaced: int) -> list[str]:
-    """Return what the footer says besides the figures."""
+def answer_notes(turn: Turn) -> list[str]:
+    """Return what the footer of an answer says besides the figures."""
     notes = ["replayed"] if turn.replayed else []
-    notes += [_NOTICES[turn.finish_reason]] if turn.finish_reason in _NOTICES else []
+    return notes + ([_NOTICES[turn.finish_reason]] if turn.finish_reason in _NOTICES else [])
+
+
+def cell_notes(plan: Plan, turn: Turn, replaced: int) -> list[str]:
+    """Return what there is to say of the cell as a whole."""
+    notes = []
     if replaced and not plan.continued:
         what, them = ("an answer", "it") if replaced == 1 else (f"{replaced} answers", "them")
         notes.append(f"replaced {what}: %thread --undo brings {them} back")
@@ -287,7 +352,13 @@ def _notes(plan: Plan, turn: Turn, replaced: int) -> list[str]:
     return [*notes, *plan.notes]
 
 
-def _status(failure: BaseException | None) -> str:
-    if failure is None:
-        return COMPLETE
-    return INTERRUPTED if isinstance(failure, KeyboardInterrupt) else FAILED
+def _choice(turn: Turn) -> list[str]:
+    """Say which answer goes on, and how to choose another."""
+    if turn.status != COMPLETE or turn.kept is None:
+        return ["none of them goes on in the conversation"]
+    names = turn.names
+    said = f"{names[turn.kept]} goes on in the conversation"
+    if sum(answer.status == COMPLETE for answer in turn.alternatives) == 1:
+        return [said]
+    what = "NAME" if names == [answer.model for answer in turn.alternatives] else "NUMBER"
+    return [f"{said}: %thread --keep {what} chooses another"]

@@ -154,16 +154,22 @@ class SettingError(MixRouteError):
 
 
 class ChatInterrupted(KeyboardInterrupt):
-    """The user stopped the answer; ``partial`` is the text that had arrived.
+    """The user stopped the answer; ``partial`` is the text that had arrived, ``kept`` who had answered before.
 
     An interrupt like Python's own, so that ``except Exception`` around a loop of questions lets it through.
     """
 
-    def __init__(self, partial: str = "") -> None:
+    def __init__(self, partial: str = "", *, kept: str = "") -> None:
         super().__init__("The answer was interrupted.")
         self.partial = partial
+        self.kept = kept
 
     def _render_traceback_(self) -> list[str]:
+        if self.kept:
+            return [
+                f"Interrupted: {self.kept} had answered and goes on; what the others said so far is kept above, too.",
+                "Run the cell again to ask all of them anew.",
+            ]
         if not self.partial:
             return ["Interrupted: nothing had arrived yet.", "Run the cell again."]
         return [

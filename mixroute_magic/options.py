@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
+    "MOST_MODELS",
     "NO_PARAMS",
     "ChatOptions",
     "ModelOptions",
@@ -29,6 +30,9 @@ __all__ = [
 
 
 Taken = TypeVar("Taken", bound=Options)
+
+MOST_MODELS = 8
+"""How many models can be asked side by side."""
 
 # How a value is read. A ValueError's text ends the line that the user sees.
 
@@ -105,6 +109,12 @@ def _file(word: str) -> str:
     return word
 
 
+def _answer(word: str) -> str:
+    if not word.strip():
+        raise ValueError("the name of a model is needed, or the number of its column")
+    return word
+
+
 def _action(word: str) -> str:
     actions = ("status", "login", "logout", "demo")
     if word not in actions:
@@ -138,7 +148,14 @@ class ChatOptions(_RequestOptions):
     usage = ("%%chat [options]        with the question on the lines below", "%chat [options] [--] question")
     examples = ("%chat -t 0 what's a monad?", '%%chat -m gpt-4o -s "Answer in one sentence."\nWhat is {{ df.shape }}?')
 
-    model: str | None = option("-m", "--model", value="NAME", read=_model_name, about="this message's model")
+    models: tuple[str, ...] = option(
+        "-m",
+        "--model",
+        value="NAME",
+        read=_model_name,
+        default=(),
+        about="this message's model; several answer side by side",
+    )
     thread: str | None = option("--thread", value="NAME", read=_thread_name, about="use another conversation")
     fresh: bool = option("--fresh", default=False, about="send without the earlier turns")
     continued: bool = option("-c", "--continue", default=False, about="a re-run goes on from this cell's last answer")
@@ -174,8 +191,9 @@ class ThreadOptions(Options):
     listing: bool = option("--list", default=False, about="list the conversations")
     fork: str | None = option("--fork", value="NEW", read=_thread_name, about="go on in a copy, as it stands here")
     rewind: int | None = option("--rewind", value="N", read=_positive, about="take its last N turns above here out")
+    keep: str | None = option("--keep", value="NAME", read=_answer, about="the side-by-side answer that goes on")
     clear: bool = option("--clear", default=False, about="forget all its turns, also those below")
-    undo: bool = option("--undo", default=False, about="take back the last replacement, rewind, fork or clearing")
+    undo: bool = option("--undo", default=False, about="take back the last change")
     export: str | None = option("--export", value="FILE", read=_file, about="write it to a .md, .ipynb or .json file")
     imported: str | None = option("--import", value="FILE", read=_file, about="add the turns of a .json or .ipynb file")
 
@@ -238,6 +256,8 @@ def parse_chat(line: str, cell: str | None = None) -> tuple[ChatOptions, str]:
     options, words = read(ChatOptions, line)
     if cell is not None and words:
         raise OptionError(f"{short(words)} is no option: put the question on the lines below %%chat")
+    if len(options.models) > MOST_MODELS:
+        raise OptionError(f"-m is given {len(options.models)} times: at most {MOST_MODELS} models answer side by side")
     question = words if cell is None else cell.removesuffix("\n")
     if not question.strip():
         raise OptionError("nothing to ask: write %chat and a question, or %%chat with the question on the lines below")

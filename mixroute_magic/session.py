@@ -25,7 +25,7 @@ from mixroute_magic.conversation.replay import Beside
 from mixroute_magic.gateway.credentials import Credentials
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from IPython.core.interactiveshell import InteractiveShell
 
@@ -182,20 +182,27 @@ class Session:
 
     def client(self) -> Client:
         """Return the client for the gateway as it is configured now."""
+        made_for = self._client_settings()
+        if self._client is None or made_for != self._client_made_for:
+            self.close_client()
+            self._client = self.new_client()
+            self._client_made_for = made_for
+        return self._client
+
+    def new_client(self) -> Client:
+        """Return a client of its own for a thread, which can be cancelled without harm to others."""
         from mixroute_magic.gateway.client import Client
 
-        config, demo = self.config, self.demo_base_url()
-        limits = {
+        return Client(**self._client_settings(), api_key="" if self.demo_is_wanted() else self.credentials.key)
+
+    def _client_settings(self) -> dict[str, Any]:
+        config = self.config
+        return {
+            "base_url": self.demo_base_url() or config.current("base_url"),
             "timeout": config.number("timeout", least=0.1),
             "retries": int(config.number("retries", most=10, whole=True)),
             "allow_http": config.allow_http,
         }
-        made_for: dict[str, Any] = {"base_url": demo or config.current("base_url"), **limits}
-        if self._client is None or made_for != self._client_made_for:
-            self.close_client()
-            self._client = Client(**made_for, api_key="" if demo else self.credentials.key)
-            self._client_made_for = made_for
-        return self._client
 
     def gateway(self) -> str:
         """Return the name of the gateway that would be asked; nothing is opened."""
@@ -214,13 +221,13 @@ class Session:
         """Return whether unchanged requests are answered from their records: ``off``, ``auto`` or ``only``."""
         return self.config.choice("replay", ("off", "auto", "only"))
 
-    def recorded(self, notebook: Notebook, run: Run, request_hash: str) -> Turn | None:
-        """Return the turn that was asked exactly so: from the notebook, the journal, or the folder's notebooks."""
-        turn = notebook.conversation.recorded(run, request_hash)
+    def recorded(self, notebook: Notebook, run: Run, request_hash: str, besides: Collection[str] = ()) -> Turn | None:
+        """Return an answer to just this request: from the notebook, the journal, or the folder's notebooks."""
+        turn = notebook.conversation.recorded(run, request_hash, besides)
         if turn is None and self.journal is not None:
-            turn = self.journal.find(request_hash)
+            turn = self.journal.find(request_hash, besides)
         if turn is None and notebook.path is None and execute_request(self.shell) is not None:
-            turn = self._beside.find(request_hash)
+            turn = self._beside.find(request_hash, besides)
         return turn
 
     def use_demo(self, *, wanted: bool) -> None:

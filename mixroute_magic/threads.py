@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mixroute_magic.asking import left_out, settings, without_demo_turns
 from mixroute_magic.chat import displayed
 from mixroute_magic.conversation.records import FORK, Setting, now
+from mixroute_magic.conversation.turn import COMPLETE
 from mixroute_magic.display.output import Shown, leave, show_again
 from mixroute_magic.errors import HistoryError
 from mixroute_magic.tables import Table, counted
@@ -33,6 +34,7 @@ def thread(session: Session, options: ThreadOptions) -> Sequence[Table | Shown]:
     actions: dict[str, Callable[[], Table | Sequence[Shown]]] = {
         "fork": lambda: _fork(session, notebook, name, str(options.fork)),
         "rewind": lambda: _rewind(session, notebook, name, int(options.rewind or 0)),
+        "keep": lambda: _keep(session, notebook, name, str(options.keep)),
         "clear": lambda: _clear(session, notebook, name),
         "undo": lambda: _undo(session, notebook),
         "export": lambda: _export(notebook, name, str(options.export)),
@@ -117,6 +119,49 @@ def _clear(session: Session, notebook: Notebook, name: str) -> Table:
     )
 
 
+def _keep(session: Session, notebook: Notebook, name: str, wanted: str) -> Table:
+    """Let another of the answers that stand side by side go on, and show so in its own cell."""
+    turn = notebook.conversation.compared(session.run(), name)
+    if turn is None:
+        hint = "Ask one: %%chat with -m several times. Run %thread --keep in a cell below it."
+        raise HistoryError(f"No turn of thread {name} above this cell has several answers.", hint)
+    place = _alternative(turn, wanted)
+    names = turn.names
+    if place == turn.kept:
+        return Table(caption=f"{names[place]} goes on in the conversation already.")
+    kept = notebook.keep(turn, name, place)
+    if kept.cell == session.run().cell:
+        session.asks()  # it stands in the running cell
+    _show_instead(notebook, kept)
+    stale = any(line.stale for line in notebook.conversation.lines(session.run(), name))
+    notes = ["Turns between it and this cell are stale now: run their cells again to ask anew."] if stale else []
+    return Table(
+        caption=f"{names[place]} goes on in the conversation now, instead of {names[turn.kept or 0]}.",
+        notes=[*notes, "%thread --undo takes it back."],
+        record=notebook.signed(session.run(), kept.record),
+    )
+
+
+def _alternative(turn: Turn, wanted: str) -> int:
+    """Return which of a turn's answers is wanted: by the name of its model, asked or served, or by its number."""
+    answers = turn.alternatives
+    asked = [place for place, answer in enumerate(answers) if answer.model == wanted]
+    found = asked or [place for place, answer in enumerate(answers) if answer.served_model == wanted]
+    if not found and wanted in map(str, range(1, len(answers) + 1)):
+        found = [int(wanted) - 1]
+    if not found:
+        raise HistoryError(f"{wanted} is not among the answers.", f"There are {', '.join(turn.names)}.")
+    if len(found) > 1:
+        numbers = " or ".join(str(place + 1) for place in found)
+        raise HistoryError(
+            f"{wanted} answered {len(found)} times.", f"Say which by its column: %thread --keep {numbers}."
+        )
+    if answers[found[0]].status != COMPLETE:
+        whole = [name for name, answer in zip(turn.names, answers, strict=True) if answer.status == COMPLETE]
+        raise HistoryError(f"{wanted} did not answer to the end.", f"Complete: {', '.join(whole)}.")
+    return found[0]
+
+
 def _undo(session: Session, notebook: Notebook) -> Table | Sequence[Shown]:
     done = notebook.undo()
     if not done:
@@ -139,11 +184,7 @@ def _brought_back(session: Session, notebook: Notebook, done: Sequence[Undone]) 
     if any(undone.cell == session.run().cell for undone in done):
         session.asks()  # they stand in the running cell now
     for undone in done:
-        for place, turn in undone.back.items():
-            gone = undone.gone.get(place)
-            if gone is not None:
-                output = _output(turn, ("brought back",), question=gone.question != turn.question)
-                show_again(notebook.shown_instead(gone, turn), output, turn.to_metadata())
+        _show_instead(notebook, undone, "brought back")
     return [
         Shown(
             f"Brought back {counted(len(undone.back), 'answer')}:",
@@ -152,6 +193,15 @@ def _brought_back(session: Session, notebook: Notebook, done: Sequence[Undone]) 
         )
         for undone in done
     ]
+
+
+def _show_instead(notebook: Notebook, undone: Undone, *notes: str) -> None:
+    """Show turns in the outputs of those that stood in their places."""
+    for place, turn in undone.back.items():
+        gone = undone.gone.get(place)
+        if gone is not None:
+            output = _output(turn, notes, question=gone.question != turn.question)
+            show_again(notebook.shown_instead(gone, turn), output, turn.to_metadata())
 
 
 def _export(notebook: Notebook, name: str, file: str) -> Table:

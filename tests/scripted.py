@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any
 
 
@@ -34,11 +35,18 @@ class Pause:
 
 
 @dataclass(frozen=True)
+class Until:
+    """Silence until something has happened elsewhere, such as another model's answer."""
+
+    event: threading.Event
+
+
+@dataclass(frozen=True)
 class Reset:
     """The connection breaks here, with a TCP reset."""
 
 
-Piece = bytes | Pause | Reset
+Piece = bytes | Pause | Until | Reset
 Script = bytes | Iterable[Piece]
 
 
@@ -51,6 +59,8 @@ def delta(text: str, **choice: Any) -> bytes:
     """Return one event that adds text."""
     return event({"model": "served", "choices": [{"index": 0, "delta": {"content": text}, **choice}]})
 
+
+PATIENCE = 60  # seconds, for what should come at once
 
 DONE = b"data: [DONE]\n\n"
 STOP = event({"model": "served", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
@@ -85,13 +95,18 @@ def reply(
 
 
 class ScriptedGateway:
-    """Plays one script a request, in order; the last one again for any further request."""
+    """Plays one script a request, in order; the last one again for any further request.
 
-    def __init__(self, scripts: list[Script]) -> None:
+    ``by_model`` has scripts for the requests to one model, in the same way.
+    """
+
+    def __init__(self, scripts: list[Script], by_model: dict[str, list[Script]] | None = None) -> None:
         self.scripts = scripts
+        self._by_model = {model: iter([*theirs, *repeat(theirs[-1], 99)]) for model, theirs in (by_model or {}).items()}
         self.asked: list[Asked] = []
         self.closed_by_client = threading.Event()
-        self.closed_at = 0.0  # by this machine's clock, which the client's is, too
+        self.closed: list[float] = []  # when clients hung up, by the clock (time.time)
+        self._lock = threading.Lock()
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.base_url = f"http://127.0.0.1:{self._socket.getsockname()[1]}/v1"
         self._stopping = threading.Event()
@@ -123,29 +138,39 @@ class ScriptedGateway:
                 name, _, value = header.partition(":")
                 headers[name.lower()] = value.strip()
             body = stream.read(int(headers.get("content-length", 0)))
-            script = self.scripts[min(len(self.asked), len(self.scripts) - 1)]
-            self.asked.append(Asked(line, headers, body))
+            script = self._script(Asked(line, headers, body))
             try:
                 self._send(connection, [script] if isinstance(script, bytes) else script)
             except OSError:
-                self.closed_at = time.time()
+                self.closed.append(time.time())
                 self.closed_by_client.set()
+
+    def _script(self, asked: Asked) -> Script:
+        with self._lock:
+            number = len(self.asked)
+            self.asked.append(asked)
+            model = asked.body["model"] if asked.raw_body else ""
+            if model in self._by_model:
+                return next(self._by_model[model])
+            return self.scripts[min(number, len(self.scripts) - 1)]
 
     def _send(self, connection: socket.socket, script: Iterable[Piece]) -> None:
         for piece in script:
             if isinstance(piece, Pause):
                 self._wait(connection, piece.seconds)
+            elif isinstance(piece, Until):
+                self._wait(connection, PATIENCE, piece.event)
             elif isinstance(piece, Reset):
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 return
             else:
                 connection.sendall(piece)
 
-    def _wait(self, connection: socket.socket, seconds: float) -> None:
+    def _wait(self, connection: socket.socket, seconds: float, event: threading.Event | None = None) -> None:
         """Stay silent, but notice when the client hangs up."""
-        connection.settimeout(0.05)
+        connection.settimeout(min(0.02, seconds))
         end = time.monotonic() + seconds
-        while time.monotonic() < end and not self._stopping.is_set():
+        while time.monotonic() < end and not self._stopping.is_set() and not (event and event.is_set()):
             try:
                 if connection.recv(1) == b"":
                     raise ConnectionResetError
@@ -155,9 +180,9 @@ class ScriptedGateway:
 
 
 @contextmanager
-def scripted(*scripts: Script) -> Iterator[ScriptedGateway]:
-    """Serve scripts for the length of a block."""
-    gateway = ScriptedGateway(list(scripts))
+def scripted(*scripts: Script, **by_model: list[Script]) -> Iterator[ScriptedGateway]:
+    """Serve scripts for the length of a block; by name those for the requests to a model."""
+    gateway = ScriptedGateway(list(scripts), by_model)
     try:
         yield gateway
     finally:

@@ -38,7 +38,7 @@ KINDS = (ChatOptions, ModelOptions, ForkOptions, UsageOptions)
 
 
 def completion(threads: Callable[[], Iterable[str]] = lambda: THREADS) -> Completion:
-    return Completion(KINDS, {"chat.thread": threads, "thread.name": threads, "chat.model": lambda: MODELS})
+    return Completion(KINDS, {"chat.thread": threads, "thread.name": threads, "chat.models": lambda: MODELS})
 
 
 @pytest.fixture(params=[True, False], ids=["jedi", "no jedi"])

@@ -17,11 +17,10 @@ from kernels import environment
 from markdown_it import MarkdownIt
 from nbclient import NotebookClient
 
-from mixroute_magic.chat import reply_of
+from mixroute_magic.chat import displayed
 from mixroute_magic.conversation.export import export, import_turns
 from mixroute_magic.conversation.records import FORGET, FORK, Edit
 from mixroute_magic.conversation.turn import COMPLETE, FAILED, Turn
-from mixroute_magic.display.output import Ending, bundle
 from mixroute_magic.errors import HistoryError
 from mixroute_magic.options import parse_chat
 from mixroute_magic.prompt.templates import render
@@ -40,8 +39,7 @@ def turn(number: int, *said: str, system: str | None = None, **fields: Any) -> T
 
 
 def shown(turn: Turn) -> dict[str, str]:
-    before = turn.exchange[:-1] if len(turn.exchange) > 2 else ()
-    return bundle(Ending(reply=reply_of(turn), status=turn.status, before=before))
+    return dict(displayed(turn)["data"])
 
 
 def write(path: Path, *turns: Turn, thread: str = "main", notebook: str | None = "talk.ipynb") -> Path:
@@ -171,7 +169,7 @@ def test_an_exported_cell_asks_the_same_question(tmp_path_factory: pytest.TempPa
         asked = typed(cell.source)
         if all(question.strip() for question in questions):
             assert [question for _, question in asked] == questions
-        assert all(options.model == "glm-5" for options, _ in asked)
+        assert all(options.models == ("glm-5",) for options, _ in asked)
         assert all(options.system == turn.messages[0].text for options, _ in asked if turn.messages[0].role == "system")
 
 
@@ -194,7 +192,7 @@ def test_the_options_of_an_exported_cell_are_those_of_the_turn(
     path = write(tmp_path / "talk.ipynb", turn(1, "why?", "so", system=system, params=params, model="a/b c?"))
     ((options, question),) = typed(code(path)[1].source)
     assert question == "why?"
-    assert (options.model, options.system) == ("a/b c?", system)
+    assert (options.models, options.system) == (("a/b c?",), system)
     known = {"temperature": options.temperature, "max": options.max_tokens} | options.params
     given_max = params.get("max_tokens", params.get("max_completion_tokens"))
     others = {name: value for name, value in params.items() if not name.startswith("max_")}

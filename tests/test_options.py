@@ -60,26 +60,26 @@ def refused(parse: Callable[[str], Any], text: str) -> str:
 
 def test_nothing_given_is_nothing_set() -> None:
     given = chat("  ")
-    assert (given.model, given.system, given.temperature, given.max_tokens) == (None, None, None, None)
+    assert (given.models, given.system, given.temperature, given.max_tokens) == ((), None, None, None)
     assert (given.params, given.thread, given.output) == ({}, None, None)
     assert (given.fresh, given.dry_run) == (False, False)
 
 
 def test_all_options_in_their_long_form() -> None:
     given = chat("--model gpt-4o --system Hi --temperature=0.5 --max-tokens 9 --thread a --fresh --output r --dry-run")
-    assert (given.model, given.system, given.temperature, given.max_tokens) == ("gpt-4o", "Hi", 0.5, 9)
+    assert (given.models, given.system, given.temperature, given.max_tokens) == (("gpt-4o",), "Hi", 0.5, 9)
     assert (given.thread, given.fresh, given.output, given.dry_run) == ("a", True, "r", True)
 
 
 def test_all_options_in_their_short_form() -> None:
     given = chat("-m gpt-4o -s=Hi -t 2 -p top_p=1 -o r")
-    assert (given.model, given.system, given.temperature, given.output) == ("gpt-4o", "Hi", 2.0, "r")
+    assert (given.models, given.system, given.temperature, given.output) == (("gpt-4o",), "Hi", 2.0, "r")
     assert given.params == {"top_p": 1}
 
 
 def test_options_do_not_change() -> None:
     with pytest.raises(FrozenInstanceError):
-        chat("").model = "glm-5"  # type: ignore[misc]
+        chat("").models = ("glm-5",)  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_a_field_with_an_option_of_its_own_is_set_by_that() -> None:
         ("-p top_p", "-p top_p: write KEY=VALUE, as in top_p=0.9"),
         ("-p =1", "-p =1: write KEY=VALUE, as in top_p=0.9"),
         ("-p top_p=1 --param top_p=2", "--param top_p is given twice: give it once"),
-        ("-m gpt-4o --model glm-5", "--model is given twice: give it once"),
+        ("-m a " * 9, "-m is given 9 times: at most 8 models answer side by side"),
         ("--fresh --fresh", "--fresh is given twice: give it once"),
         ("--fresh=yes", "--fresh takes no value"),
         ("-m ''", "-m : a model's name is needed (%model --list shows them)"),
@@ -220,7 +220,7 @@ def test_the_question_is_taken_as_it_is(front: str, question: str) -> None:
 
 def test_options_stand_before_the_question() -> None:
     given, question = options.parse_chat("-t 0 -m glm-5 why -t 1?")
-    assert (given.temperature, given.model, question) == (0, "glm-5", "why -t 1?")
+    assert (given.temperature, given.models, question) == (0, ("glm-5",), "why -t 1?")
 
 
 def test_two_dashes_end_the_options() -> None:
@@ -308,7 +308,7 @@ def test_the_help_shows_usage_options_and_two_examples(kind: type[arguments.Opti
 
 def test_the_help_lists_the_options_in_columns() -> None:
     rows = arguments.help_for(options.ChatOptions).partition("Options:\n")[2].partition("\n\n")[0].splitlines()
-    assert "    -m, --model NAME       this message's model" in rows
+    assert "    -m, --model NAME       this message's model; several answer side by side" in rows
     assert all(row[26] == " " != row[27] for row in rows)
 
 

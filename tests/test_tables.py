@@ -65,7 +65,7 @@ def test_a_record_goes_into_the_metadata() -> None:
 
 
 def test_a_preview_shows_the_body_and_escapes_it() -> None:
-    preview = Preview("Nothing was sent.", Request("m", (Message("user", "</pre><script>"),)))
+    preview = Preview("Nothing was sent.", [Request("m", (Message("user", "</pre><script>"),))])
     bundle = preview._repr_mimebundle_()
     assert '"content": "</pre><script>"' in bundle["text/plain"]
     assert "<script>" not in bundle["text/html"]

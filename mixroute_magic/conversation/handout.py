@@ -70,7 +70,7 @@ def _section(turn: Turn, bundle: Callable[[Turn], Mapping[str, str]]) -> list[st
 def _harmless(text: str, turn: Turn, bundle: Callable[[Turn], Mapping[str, str]]) -> tuple[str, str]:
     """Return a text as the answer of this turn would be shown, and the line below it."""
     said = (Message("user", ""), Message("assistant", text))
-    shown = bundle(replace(turn, messages=said, reasoning=""))["text/markdown"]
+    shown = bundle(replace(turn, messages=said, reasoning="", alternatives=()))["text/markdown"]
     harmless, _, footer = shown.rpartition("\n\n")
     return harmless, footer
 

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from mixroute_magic.conversation.processes import DAY, birth, is_gone
-from mixroute_magic.conversation.turn import COMPLETE, Turn
+from mixroute_magic.conversation.turn import COMPLETE, Turn, answer_to
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
     from sqlite3 import Connection
 
 __all__ = ["Journal", "Kept"]
@@ -98,10 +98,22 @@ class Journal:
         query = "SELECT cell, place, record FROM turns WHERE notebook = ? ORDER BY cell, place"
         return self._run(lambda db: list(_readable(db.execute(query, (notebook,))))) or []
 
-    def find(self, request_hash: str) -> Turn | None:
-        """Return the newest turn that answered this very request, in any notebook."""
-        query = "SELECT cell, place, record FROM turns WHERE request_hash = ? ORDER BY id DESC"
-        return self._run(lambda db: next((kept.turn for kept in _readable(db.execute(query, (request_hash,)))), None))
+    def find(self, request_hash: str, besides: Collection[str] = ()) -> Turn | None:
+        """Return the newest answer to this very request, in any notebook, ``besides`` those with these ids.
+
+        A turn that several models answered is kept with all their hashes in one text; the index holds these texts, so
+        that looking into each of them is fast.
+        """
+        query = (
+            "SELECT cell, place, record FROM turns WHERE id IN (SELECT id FROM turns WHERE instr(request_hash, ?)) "
+            "ORDER BY id DESC"
+        )
+
+        def look(db: Connection) -> Turn | None:
+            turns = (kept.turn for kept in _readable(db.execute(query, (request_hash,))))
+            return answer_to(turns, request_hash, besides)
+
+        return self._run(look)
 
     def renamed(self, old: str, new: str) -> None:
         """Follow a notebook to its new path; what was kept of another one there is dropped."""
@@ -137,7 +149,8 @@ class Journal:
         if ended is not None:
             ended.set()
             self._texts.pop(turn.turn, None)
-        row = (notebook, cell, place, turn.request_hash, _packed(turn))
+        hashes = " ".join(filter(None, (answer.request_hash for answer in turn.alternatives or (turn,)))) or None
+        row = (notebook, cell, place, hashes, _packed(turn))
 
         def put(db: Connection) -> None:
             db.execute("DELETE FROM running WHERE turn = ?", (turn.turn,))

@@ -158,15 +158,25 @@ class Notebook:
             undone = None if brought else self.conversation.undo(restored=True)
             if undone is None:
                 return brought
-        for place, turn in undone.back.items():
-            if self.journal is not None and undone.cell is not None:
-                self.journal.end(str(self.path), undone.cell, place, turn)
+        self._remember(undone)
         return [undone]
+
+    def keep(self, turn: Turn, thread: str, place: int) -> Undone:
+        """Let another alternative of a turn go on, as `Conversation.keep` does."""
+        kept = self.conversation.keep(turn, thread, place)
+        self._remember(kept)
+        return kept
 
     def shown_instead(self, gone: Turn, back: Turn) -> str:
         """Return the id of the output in which an earlier turn is shown again, in the place of a later one."""
         self._outputs[back.turn] = self._outputs.get(gone.turn, gone.turn)
         return self._outputs[back.turn]
+
+    def _remember(self, undone: Undone) -> None:
+        """Let the journal have what stands in a cell now."""
+        for place, turn in undone.back.items():
+            if self.journal is not None and undone.cell is not None:
+                self.journal.end(str(self.path), undone.cell, place, turn)
 
     def _take_page(self, page: Page) -> None:
         """Take in a page; turns that it shows and that are not known, of another notebook, come with the next save."""

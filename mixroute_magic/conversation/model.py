@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 from mixroute_magic.conversation.cells import Cell, Cells
 from mixroute_magic.conversation.edits import Edits
 from mixroute_magic.conversation.records import RESTORE, Edit, now
-from mixroute_magic.conversation.turn import COMPLETE, Turn, complete, contexts
+from mixroute_magic.conversation.turn import COMPLETE, Turn, answer_to, complete, contexts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from mixroute_magic.conversation.cells import Shown
     from mixroute_magic.conversation.journal import Kept
@@ -152,14 +152,16 @@ class Conversation:
                 turns = {kept: turn for kept, turn in turns.items() if kept < place} | {place: last}
         return [turn for turn in turns.values() if self._edits.stands_in(turn, thread)]
 
-    def recorded(self, run: Run, request_hash: str) -> Turn | None:
-        """Return a complete turn that was asked just so: the cell's own at this place, else the notebook's newest."""
+    def recorded(self, run: Run, request_hash: str, besides: Collection[str] = ()) -> Turn | None:
+        """Return a complete answer to just this request, ``besides`` those with these ids.
+
+        The cell's own at this place goes before the notebook's newest.
+        """
         cell = self._cells[run.cell]
         before, place = (cell.before, cell.next_place) if cell.run_id == run.id else (cell.turns, 0)
         mine = complete(before).get(place)
         known = [*([mine] if mine is not None else []), *reversed(self._cells.known.values())]
-        same = (turn for turn in known if turn.request_hash == request_hash and turn.status == COMPLETE)
-        return next(same, None)
+        return answer_to(known, request_hash, besides)
 
     # Asking
 
@@ -217,6 +219,28 @@ class Conversation:
         """Take all turns out of a thread."""
         return self._changed(self._edits.forget(thread, self.thread(thread)))
 
+    def compared(self, run: Run, thread: str) -> Turn | None:
+        """Return the nearest turn above that several models answered."""
+        return next((turn for turn in reversed(self.above(run, thread)) if turn.alternatives), None)
+
+    def keep(self, turn: Turn, thread: str, place: int) -> Undone:
+        """Let another alternative of a standing turn go on in the conversation: as a new turn, in the place of that."""
+        key, where = next(
+            (cell, where)
+            for cell in self._cells.standing()
+            for where, standing in complete(self._cells[cell].turns).items()
+            if standing.turn == turn.turn
+        )
+        stands_in = turn.thread if self._edits.stands_in(turn, turn.thread) else thread
+        turn = replace(turn, thread=stands_in, also_in=self._edits.inherited(turn, stands_in))
+        cell = self._cells[key]
+        self._changes.append(_CellChange(key, cell.turns))
+        kept = turn.keeping(place, uuid.uuid4().hex)
+        turns = complete(cell.turns) | {where: kept}
+        self._cells[key] = replace(cell, turns=turns)
+        gone = {where: cell.turns.get(where, turn)}
+        return replace(_restoring(key, cell.turns, turns), gone=gone, back={where: kept})
+
     def undo(self, *, restored: bool = False) -> Undone | None:
         """Take back the last replacement or edit; or the last ``restored`` edit; ``None`` where there is none."""
         changes = self._restored if restored else self._changes
@@ -264,10 +288,7 @@ class Conversation:
     def _put_back(self, key: str, turns: Mapping[int, Turn]) -> Undone:
         gone = self._cells[key].turns
         self._cells[key] = Cell(number=self._cells[key].number, turns=turns)
-        named = tuple(turn.turn for turn in gone.values())
-        back = complete(turns)
-        record = Edit(id=uuid.uuid4().hex, created=now(), action=RESTORE, turns=named, cell=key, restored=back)
-        return Undone(record, cell=key, gone=gone, back=back)
+        return _restoring(key, gone, complete(turns))
 
     def _changed(self, edit: Edit) -> Edit:
         self._changes.append(edit)
@@ -284,6 +305,13 @@ class Conversation:
 
     def _standing(self) -> list[Turn]:
         return [turn for cell in self._cells.standing() for turn in self._cells[cell].standing]
+
+
+def _restoring(cell: str, gone: Mapping[int, Turn], back: Mapping[int, Turn]) -> Undone:
+    """Return what there is to tell of turns that stand in a cell instead of others."""
+    named = tuple(turn.turn for turn in gone.values())
+    record = Edit(id=uuid.uuid4().hex, created=now(), action=RESTORE, turns=named, cell=cell, restored=back)
+    return Undone(record, cell=cell, gone=gone, back=back)
 
 
 def _same(turn: Turn, former: Turn | None) -> bool:

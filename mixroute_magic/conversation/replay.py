@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from mixroute_magic.conversation.saved import SavedNotebook
-from mixroute_magic.conversation.turn import COMPLETE, Turn
+from mixroute_magic.conversation.turn import Turn, answer_to
 from mixroute_magic.wire import Chunk, Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Collection, Generator
     from pathlib import Path
 
 __all__ = ["Beside", "replay"]
@@ -47,9 +48,16 @@ class Beside:
     def __init__(self, folder: Path) -> None:
         self._saved = [SavedNotebook(path) for path in sorted(folder.glob("*.ipynb"))]
 
-    def find(self, request_hash: str) -> Turn | None:
-        """Return the complete turn of this request."""
+    def find(self, request_hash: str, besides: Collection[str] = ()) -> Turn | None:
+        """Return a complete answer to this request, ``besides`` those with these ids."""
         cells = (cell for saved in self._saved for cell in saved.cells())
-        records = (record for cell in cells for record in cell.records if record.get("request_hash") == request_hash)
-        turns = (Turn.from_metadata(record) for record in records)
-        return next((turn for turn in turns if turn is not None and turn.status == COMPLETE), None)
+        records = (record for cell in cells for record in cell.records if _mentions(record, request_hash))
+        turns = (turn for record in records if (turn := Turn.from_metadata(record)) is not None)
+        return answer_to(turns, request_hash, besides)
+
+
+def _mentions(record: Mapping[str, Any], request_hash: str) -> bool:
+    """Say whether a record may be that of an answer to this request: reading it whole takes longer."""
+    alternatives = record.get("alternatives")
+    known = [record, *(alternatives if isinstance(alternatives, list) else [])]
+    return any(isinstance(one, Mapping) and one.get("request_hash") == request_hash for one in known)

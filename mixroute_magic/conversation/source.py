@@ -53,7 +53,8 @@ def load_source(thread: str) -> str:
 def _options(turn: Turn) -> list[str]:
     systems = [f"-s {_word(message.text)}" for message in turn.messages if message.role == "system"]
     params = [_param(name, value) for name, value in turn.params.items() if "=" not in name]
-    return [option for option in (f"-m {_word(turn.model)}", *systems, *params) if _reads(option)]
+    models = [f"-m {_word(answer.model)}" for answer in turn.alternatives or (turn,)]
+    return [option for option in (*models, *systems, *params) if _reads(option)]
 
 
 def _param(name: str, value: Any) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mixroute_magic.options import is_thread_name
+from mixroute_magic.options import MOST_MODELS, is_thread_name
 from mixroute_magic.wire import Message, Usage
 
 __all__ = [
@@ -18,10 +18,12 @@ __all__ = [
     "INTERRUPTED",
     "VERSION",
     "Turn",
+    "answer_to",
     "clean_json",
     "clean_text",
     "complete",
     "contexts",
+    "labels",
     "read_places",
 ]
 
@@ -32,6 +34,7 @@ VERSION = 1
 
 _TEXTS = ("served_model", "finish_reason", "request_hash", "request_id", "created", "context")
 _LONGEST = 1e9  # seconds
+_MOST_LINES = 5  # of an error
 _ROLES = ("system", "user", "assistant")
 
 
@@ -39,8 +42,10 @@ _ROLES = ("system", "user", "assistant")
 class Turn:
     """One question and its answer. Its fields are those of the record in the output's metadata; times in seconds.
 
-    Three of them are left out of a record where they say nothing: ``reasoning``; ``also_in``, the threads besides its
-    own that it stands in; and ``earlier``, the complete turns that a failed one did not erase, by place in their cell.
+    Five of them are left out of a record where they say nothing: ``reasoning``; ``also_in``, the threads besides its
+    own that it stands in; ``earlier``, the complete turns that a failed one did not erase, by place in their cell;
+    ``alternatives``, the answers that several models gave side by side, of which the turn carries the kept one; and,
+    of these, ``error``: the lines that say why one failed.
     ``context`` is a digest of the messages that stood above when it was asked, ``None`` where it was asked without.
     """
 
@@ -64,6 +69,30 @@ class Turn:
     replayed: bool = False
     also_in: tuple[str, ...] = ()
     earlier: Mapping[int, Turn] = field(default_factory=dict)
+    alternatives: tuple[Turn, ...] = ()
+    error: tuple[str, ...] = ()
+
+    @property
+    def kept(self) -> int | None:
+        """The place among its alternatives of the one that it carries; ``None`` where there is none."""
+        mine = _answer(self)
+        return next((place for place, answer in enumerate(self.alternatives) if _answer(answer) == mine), None)
+
+    @property
+    def names(self) -> list[str]:
+        """What its alternatives are called."""
+        return labels([answer.model for answer in self.alternatives])
+
+    def keeping(self, place: int, turn: str) -> Turn:
+        """Return it as a turn with another id that carries another one of its alternatives."""
+        return replace(
+            self.alternatives[place],
+            turn=turn,
+            thread=self.thread,
+            context=self.context,
+            also_in=self.also_in,
+            alternatives=self.alternatives,
+        )
 
     @property
     def exchange(self) -> tuple[Message, ...]:
@@ -74,6 +103,11 @@ class Turn:
     def question(self) -> str:
         """The words that it answers."""
         return next((message.text for message in reversed(self.messages) if message.role == "user"), "")
+
+    @property
+    def asked(self) -> tuple[Message, ...]:
+        """Its messages without the answer."""
+        return self.messages[:-1] if self.answered else self.messages
 
     @property
     def answered(self) -> bool:
@@ -88,7 +122,9 @@ class Turn:
         record["usage"] = self.usage.to_json()
         record["also_in"] = list(self.also_in)
         record["earlier"] = {str(place): turn.to_metadata() for place, turn in self.earlier.items()}
-        for name in ("reasoning", "also_in", "earlier"):
+        record["alternatives"] = [answer.to_metadata() for answer in self.alternatives]
+        record["error"] = list(self.error)
+        for name in ("reasoning", "also_in", "earlier", "alternatives", "error"):
             if not record[name]:
                 del record[name]
         return {"version": VERSION, "kind": "turn", **record}
@@ -108,8 +144,8 @@ class Turn:
             **{name: _number(record.get(name)) for name in ("seconds", "first_token_seconds")},
             **{name: record.get(name) is True for name in ("demo", "replayed")},
         }
-        also_in = record.get("also_in")
-        return cls(
+        also_in, error = record.get("also_in"), record.get("error")
+        turn = cls(
             **known,
             messages=messages,
             params=clean_json(record.get("params")),
@@ -117,7 +153,24 @@ class Turn:
             reasoning=_text(record.get("reasoning")) or "",
             also_in=tuple(name for name in also_in if _is_thread(name)) if isinstance(also_in, list) else (),
             earlier=read_places(record.get("earlier")),
+            error=tuple(filter(None, map(_text, error[:_MOST_LINES]))) if isinstance(error, list) else (),
         )
+        turn = replace(turn, alternatives=_read_alternatives(record.get("alternatives"), turn))
+        return turn if turn.kept is not None else replace(turn, alternatives=())
+
+
+def labels(models: Sequence[str]) -> list[str]:
+    """Return what models side by side are called: by their names, and where one is there twice, by number, too."""
+    if len(set(models)) == len(models):
+        return list(models)
+    return [f"{number} · {model}" for number, model in enumerate(models, start=1)]
+
+
+def answer_to(turns: Iterable[Turn], request_hash: str, besides: Collection[str] = ()) -> Turn | None:
+    """Return the first complete answer to this very request, ``besides`` those with these ids."""
+    answers = (answer for turn in turns for answer in turn.alternatives or (turn,))
+    same = (answer for answer in answers if answer.request_hash == request_hash and answer.status == COMPLETE)
+    return next((answer for answer in same if answer.turn not in besides), None)
 
 
 def read_places(data: Any) -> dict[int, Turn]:
@@ -147,6 +200,18 @@ def contexts(turns: Iterable[Turn]) -> Iterator[str]:
         said = [message.to_wire() for message in turn.exchange]
         running.update(json.dumps(said, sort_keys=True).encode())
         yield running.hexdigest()
+
+
+def _read_alternatives(data: Any, turn: Turn) -> tuple[Turn, ...]:
+    """Read the answers that were given side by side, as far as they are answers to what this turn asked."""
+    records = data[:MOST_MODELS] if isinstance(data, list) else []
+    plain = [dict(record, earlier=None, alternatives=None) for record in records if isinstance(record, Mapping)]
+    read = [answer for answer in map(Turn.from_metadata, plain) if answer is not None]
+    return tuple(answer for answer in read if answer.asked == turn.asked)
+
+
+def _answer(turn: Turn) -> tuple[Any, ...]:
+    return turn.model, turn.status, turn.messages, turn.seconds
 
 
 def _read_messages(data: Any) -> tuple[Message, ...] | None:

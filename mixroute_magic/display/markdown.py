@@ -48,8 +48,10 @@ _IMAGE = re.compile(r"!+(?=\[[^\[\]]*\]\()")
 _BANG = re.compile(r"!(?=\[)")
 _LINK = re.compile(rf"\]\((?!{_URL}{_TITLE}\))")
 # The label may have begun before this piece of text.
+_LABEL = r"((?:\A|^[ \t>*+\-\d.)]*(?:\[[ xX]\][ \t]+)?\[)(?:\\.|[^\[\]\\])*\]):"
+_ANY_DEFINITION = re.compile(_LABEL, re.DOTALL | re.MULTILINE)
 _DEFINITION = re.compile(
-    r"((?:\A|^[ \t>*+\-\d.)]*(?:\[[ xX]\][ \t]+)?\[)(?:\\.|[^\[\]\\])*\]):"
+    rf"{_LABEL}"
     rf"(?![ \t]+{_URL}{_TITLE}[ \t]*(?:\s*\Z|\n(?=[ \t]*\[[^\[\]\n]*\]:)))",
     re.DOTALL | re.MULTILINE,
 )
@@ -68,12 +70,14 @@ _LANGUAGE = re.compile(r"[\w+#.:/-]+")
 _ACTIVE = re.compile(r"[!-$&-*<-@\[-`{-~]")
 
 
-def make_safe(markdown: str) -> str:
+def make_safe(markdown: str, *, apart: bool = False) -> str:
     r"""Return Markdown that shows the same and does nothing, whoever renders it.
 
     Raw HTML outside code becomes text, links other than http, https and mailto become text, images become links, and
     TeX macros that reach the page (``\href``, ``\style`` …) become ``\text``. Ordinary answers come back unchanged.
+    ``apart`` lets it define no links, which would hold for the other answers of the same output, too.
     """
+    prose = _prose_apart if apart else _prose
     source = without_controls(markdown)
     lines = source.split("\n")
     safe: list[str] = []
@@ -84,17 +88,17 @@ def make_safe(markdown: str) -> str:
         start, end = token.map
         fenced = token.level == 0 and token.type == "fence"
         if _is_inert(token):
-            safe += [*_prose(lines[done:start]), *lines[start:end]]
+            safe += [*prose(lines[done:start]), *lines[start:end]]
             safe += [token.markup] if fenced and not is_closed(lines[start:end], token.markup) else []
         elif fenced:
-            safe += _prose(lines[done:start])
+            safe += prose(lines[done:start])
             safe += [""] if any(safe[-1:]) else []
             safe += _isolated(token)
             safe += [""] if any(lines[end : end + 1]) else []
         else:
-            safe += [*_prose(lines[done:start]), _as_pre(token, lines[start])]
+            safe += [*prose(lines[done:start]), _as_pre(token, lines[start])]
         done = end
-    return "\n".join([*safe, *_prose(lines[done:])])
+    return "\n".join([*safe, *prose(lines[done:])])
 
 
 def as_html(text: str) -> str:
@@ -160,6 +164,11 @@ def _prose(lines: Sequence[str]) -> list[str]:
     while found:  # the last one that was open may have hidden another
         text, found = _OPEN_BRACKET.subn(r"\1&#91;", text)
     return text.split("\n")
+
+
+def _prose_apart(lines: Sequence[str]) -> list[str]:
+    """Make prose harmless, and show what defines links as it is written."""
+    return _ANY_DEFINITION.sub(r"\1&#58;", "\n".join(_prose(lines))).split("\n") if lines else []
 
 
 def _paragraph(text: str) -> str:

@@ -18,16 +18,25 @@ __all__ = ["Ending", "Shown", "bundle", "footer", "leave", "show_again"]
 # Chinese and Japanese write no spaces between words: each character counts as one.
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\s\u3040-\u30ff\u3400-\u9fff]+")
 
+_MOST_COLUMNS = 3
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
-    """How a reply ended: ``complete``, ``interrupted`` or ``failed``; shown below the messages ``before``."""
+    """How a reply ended: ``complete``, ``interrupted`` or ``failed``; shown below the messages ``before``.
+
+    ``error`` are the lines that say why it failed, where nothing else shows them. A turn that several models answered
+    has ``alternatives``, each with the ``name`` of its column.
+    """
 
     reply: Reply
     status: str
     notes: Sequence[str] = ()
     before: Sequence[Message] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    error: Sequence[str] = ()
+    name: str = ""
+    alternatives: Sequence[Ending] = ()
 
 
 @dataclass(frozen=True, repr=False)
@@ -61,11 +70,12 @@ def show_again(output_id: str, shown: Mapping[str, str], metadata: Mapping[str, 
 
 
 def footer(ending: Ending) -> str:
-    """Return the last line of a reply: model, tokens, seconds, how it ended, notes."""
+    """Return the last line of a reply: model, tokens, seconds, how it ended, notes; of several replies the notes."""
     reply = ending.reply
     seconds = "" if reply.seconds is None else f"{reply.seconds:.1f} s"
     ended = "" if ending.status == "complete" else ending.status
-    parts = [reply.model, _tokens(reply.usage), seconds, reply.finish_reason or "", ended, *ending.notes]
+    figures = [reply.model, _tokens(reply.usage), seconds, reply.finish_reason or "", ended]
+    parts = [*([] if ending.alternatives else figures), *ending.notes]
     return " · ".join(" ".join(without_controls(part).split()) for part in parts if part)
 
 
@@ -78,14 +88,50 @@ def _tokens(usage: Usage) -> str:
 
 def bundle(ending: Ending) -> dict[str, str]:
     """Return the final output: Markdown for pages, plain text for everything else."""
-    text, last = ending.reply.text, footer(ending)
-    earlier = [_quoted(message) for message in ending.before]
-    markdown = [*earlier, _folded(ending.reply.reasoning), make_safe(text).rstrip(), f"*{as_html(last)}*"]
-    plain = [*(without_controls(message.text) for message in ending.before), without_controls(text).rstrip(), last]
+    last = footer(ending)
+    markdown = [*map(_quoted, ending.before), *_shown(ending), f"*{as_html(last)}*"]
+    plain = [*(without_controls(message.text) for message in ending.before), *_plain(ending), last]
     return {
         "text/markdown": "\n\n".join(part for part in markdown if part),
         "text/plain": "\n\n".join(part for part in plain if part),
     }
+
+
+def _shown(ending: Ending, *, apart: bool = False) -> list[str]:
+    """Return an answer as Markdown; ``apart`` from others in the same output."""
+    if ending.alternatives:
+        return [_table(ending.alternatives)]
+    error = "<br>".join(map(as_html, ending.error))
+    answer = make_safe(ending.reply.text, apart=apart).rstrip()
+    return [_folded(ending.reply.reasoning), answer, f"<p>{error}</p>" if error else ""]
+
+
+def _plain(ending: Ending) -> list[str]:
+    if ending.alternatives:
+        named = ([f"── {one.name} ──", *_plain(one), footer(one)] for one in ending.alternatives)
+        return [without_controls(part) for parts in named for part in parts]
+    return [without_controls(text).rstrip() for text in (ending.reply.text, "\n".join(ending.error))]
+
+
+def _table(answers: Sequence[Ending]) -> str:
+    """Return answers side by side: a table in HTML, with Markdown in its cells.
+
+    A blank line ends the HTML and begins the Markdown, in which there is no tag that could end its cell, and no block
+    stays open. The attributes are for GitHub, which takes no styles; the styles for JupyterLab, which has its own.
+    """
+    columns = 2 if len(answers) == 4 else min(len(answers), _MOST_COLUMNS)  # noqa: PLR2004 - two rows of two
+    style = "text-align:left;vertical-align:top;line-height:1.6"
+    cell = f'align="left" valign="top" width="{100 // columns}%" style="{style}"'
+    lines = ['<table width="100%" style="font-size:inherit">']
+    for start in range(0, len(answers), columns):
+        row = answers[start : start + columns]
+        heads = (f"<th {cell}>{as_html(one.name)}</th>" for one in row)
+        lines += ["<tr>", *heads, "</tr>", '<tr style="background:none">']
+        for one in row:
+            shown = [*_shown(one, apart=True), f"*{as_html(footer(one))}*"]
+            lines += [f"<td {cell}>", "", "\n\n".join(part for part in shown if part), "", "</td>"]
+        lines.append("</tr>")
+    return "\n".join([*lines, "</table>"])
 
 
 def _quoted(message: Message) -> str:

@@ -45,9 +45,9 @@ def open_view(models: Sequence[str], output_id: str, *, terminal: bool, attended
     By ``output_id`` a later cell can change the output that stays (`show_again`).
     """
     if terminal:
-        from mixroute_magic.display.terminal import TextView
+        from mixroute_magic.display.terminal import ColumnsView, TextView
 
-        return TextView()
+        return ColumnsView(models) if len(models) > 1 else TextView()
     return LiveView(models, output_id) if attended else StaticView(output_id)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from http import HTTPStatus
@@ -30,6 +31,8 @@ from mixroute_magic.wire import Chunk, Message, Model, Reply, ReplyBuilder, Requ
 if TYPE_CHECKING:
     from requests import PreparedRequest, Response, Session
     from tenacity import RetryCallState
+
+    from mixroute_magic.gateway.connections import OpenSockets
 
 __all__ = ["Client"]
 
@@ -78,6 +81,8 @@ class Client:
         self._timeout = timeout
         self._retries = retries
         self._session: Session | None = None
+        self._cancelled = threading.Event()
+        self._sockets: OpenSockets | None = None
         self._demo: bool | None = None
 
     def stream(
@@ -138,6 +143,15 @@ class Client:
         """Raise `AuthenticationError` where a request would have no usable key."""
         self._required_key()
 
+    def cancel(self) -> None:
+        """End what another thread is asking, at once and for good: also while it connects, or waits to ask again.
+
+        That thread gets an error, or the end of its answer; nothing is sent any more.
+        """
+        self._cancelled.set()
+        if self._sockets is not None:
+            self._sockets.end()
+
     def close(self) -> None:
         """Close the kept connections."""
         if self._session is not None:
@@ -156,7 +170,7 @@ class Client:
 
     def _retrying(self, on_retry: OnRetry | None) -> Callable[..., tuple[list[Chunk], Generator[Chunk]]]:
         """Return a caller that tries again where that can help, and announces it."""
-        from tenacity import Retrying, stop_after_attempt, wait_random_exponential
+        from tenacity import Retrying, sleep_using_event, stop_after_attempt, wait_random_exponential
 
         backoff = wait_random_exponential(multiplier=1.0, max=8.0)
 
@@ -170,8 +184,9 @@ class Client:
 
         return Retrying(
             stop=stop_after_attempt(self._retries + 1),
-            retry=lambda state: may_retry(_outcome(state), state.attempt_number),
+            retry=lambda state: not self._cancelled.is_set() and may_retry(_outcome(state), state.attempt_number),
             wait=wait,
+            sleep=sleep_using_event(self._cancelled),
             before_sleep=announce,
             reraise=True,
         )
@@ -224,7 +239,14 @@ class Client:
         if self._session is None:
             import requests
 
+            from mixroute_magic.gateway.connections import Adapter, OpenSockets
+
+            self._sockets = OpenSockets()
+            if self._cancelled.is_set():  # it may have been before there were sockets to end
+                self._sockets.end()
             self._session = requests.Session()
+            for scheme in ("http://", "https://"):
+                self._session.mount(scheme, Adapter(self._sockets))
             self._session.headers["Accept-Encoding"] = "identity"  # compressed, a proxy may hold words back
             self._session.headers["User-Agent"] = "mixroute-magic"
             self._session.trust_env = not is_loopback(self.base_url)  # no proxy leads to this machine

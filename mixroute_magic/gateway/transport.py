@@ -39,7 +39,7 @@ def connection_error(error: Exception, host: str, timeout: float) -> APIConnecti
 def _reason(error: BaseException) -> str:
     """Return how the sentence ends: with the operating system's words, where three libraries have wrapped some."""
     while True:
-        inner = getattr(error, "reason", None) or error.__context__ or next(iter(error.args), None)
+        inner = getattr(error, "reason", None) or error.__cause__ or error.__context__ or next(iter(error.args), None)
         if not isinstance(inner, BaseException):
             break
         error = inner

@@ -59,7 +59,7 @@ def seconds_to_stop(opened: NotebookPage, gateway: ScriptedGateway) -> float:
     """Return how long after the press the gateway saw the end of the request."""
     opened.wait()
     assert gateway.closed_by_client.wait(10)
-    return gateway.closed_at - opened.page.evaluate("window.stopped")
+    return gateway.closed[-1] - opened.page.evaluate("window.stopped")
 
 
 def check_what_stays(opened: NotebookPage, gateway: ScriptedGateway, text: str) -> None:

@@ -1,0 +1,258 @@
+"""Several models asked the same at the same time, side by side: one turn, of which one answer goes on.
+
+Threads read the network, one each, and put what comes on a queue, and that is all they touch: view, conversation,
+journal and ledger are the main thread's.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import closing
+from dataclasses import dataclass, replace
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING
+
+from mixroute_magic.chat import Asked, answer_notes, cell_notes, ending_of, undisturbed
+from mixroute_magic.conversation.turn import COMPLETE
+from mixroute_magic.errors import ChatInterrupted, MixRouteError
+from mixroute_magic.wire import Chunk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from mixroute_magic.chat import Answer, Plan
+    from mixroute_magic.conversation.memory import Notebook
+    from mixroute_magic.conversation.turn import Turn
+    from mixroute_magic.display.views import ReplyView
+    from mixroute_magic.gateway.client import Client
+    from mixroute_magic.usage.ledger import Ledger
+    from mixroute_magic.wire import Reply, Request
+
+__all__ = ["Column", "compare"]
+
+_LISTEN = 0.5  # seconds; Windows lets an interrupt through only between two waits
+_LEAVE = 1.0  # seconds for a cancelled thread to end: only one that looks up a host's address takes longer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """One of the models: what it is asked and how, with a client of its own unless nothing has to be sent.
+
+    One that cannot be asked has no ``answer``, and in ``refused`` the reason.
+    """
+
+    plan: Plan
+    answer: Answer | None = None
+    client: Client | None = None
+    refused: MixRouteError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Retry:
+    """A request will be sent again."""
+
+    why: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """Nothing more will come."""
+
+    failure: BaseException | None = None
+
+
+_News = Chunk | _Retry | _End
+
+
+def compare(
+    columns: Sequence[Column],
+    *,
+    turn: str,
+    notebook: Notebook,
+    ledger: Ledger,
+    view: ReplyView,
+    redact: Callable[[str], str],
+    explain: Callable[[Plan, MixRouteError], MixRouteError],
+) -> list[Reply]:
+    """Ask all models, show their answers as they come, and leave a record of them as one turn with this id.
+
+    Parameters
+    ----------
+    explain
+        Makes of a refused request an error that says what to do.
+
+    Raises
+    ------
+    MixRouteError
+        If none of them answered: what went wrong with the first.
+    ChatInterrupted
+        If the user stopped it.
+    """
+    comparison = _Comparison(
+        columns, turn=turn, notebook=notebook, ledger=ledger, view=view, redact=redact, explain=explain
+    )
+    plan = columns[0].plan
+    place = notebook.conversation.begin(plan.run)
+    try:
+        view.start()
+        if any(column.plan.recorded is None for column in columns):
+            notebook.begin(plan.run, place, comparison.turn())
+        comparison.run()
+    except KeyboardInterrupt:
+        raise comparison.interrupted() from None
+    finally:
+        with undisturbed():
+            comparison.stop()
+            whole, replaced = notebook.record(plan.run, place, comparison.turn())
+            notes = cell_notes(plan, whole, replaced)
+            view.finish(ending_of(whole, notes, before=plan.shown_before(), metadata=whole.to_metadata()))
+    if whole.status != COMPLETE:
+        raise comparison.failure()
+    return comparison.replies()
+
+
+class _Comparison:
+    """All that is known of the answers, for the main thread."""
+
+    def __init__(
+        self,
+        columns: Sequence[Column],
+        *,
+        turn: str,
+        notebook: Notebook,
+        ledger: Ledger,
+        view: ReplyView,
+        redact: Callable[[str], str],
+        explain: Callable[[Plan, MixRouteError], MixRouteError],
+    ) -> None:
+        self._columns = columns
+        self._asked = [Asked(column.plan, redact) for column in columns]
+        self._readers = _Readers()
+        self._turn = turn
+        self._notebook = notebook
+        self._ledger = ledger
+        self._view = view
+        self._redact = redact
+        self._explain = explain
+
+    def run(self) -> None:
+        """Ask, and take in what comes until all have ended."""
+        for number, (column, asked) in enumerate(zip(self._columns, self._asked, strict=True)):
+            if column.answer is None:
+                self._end(number, column.refused)
+                continue
+            asked.begin(self._ledger, self._notebook)
+            self._readers.start(number, column.answer, column.client, asked.request)
+        for number, news in self._readers.news():
+            self._take(number, news)
+
+    def stop(self) -> None:
+        """End what still goes on, and close every row of the ledger."""
+        self._readers.stop()
+        for number, asked in enumerate(self._asked):
+            if not asked.ended:
+                self._end(number, KeyboardInterrupt())
+            asked.close(self._ledger)
+
+    def turn(self) -> Turn:
+        """Return the turn as it stands, which carries the first complete answer, else the first that has any words."""
+        turns = [asked.turn() for asked in self._asked]
+        whole = [turn for turn in turns if turn.status == COMPLETE]
+        kept = next(iter([*whole, *(turn for turn in turns if turn.answered), *turns]))
+        return replace(kept, turn=self._turn, alternatives=tuple(turns), error=())
+
+    def replies(self) -> list[Reply]:
+        """Return all replies, also of those that failed."""
+        return [asked.reply() for asked in self._asked]
+
+    def interrupted(self) -> ChatInterrupted:
+        """Return what to raise where the user stopped it."""
+        turn = self.turn()
+        kept = turn.names[turn.kept or 0] if turn.status == COMPLETE else ""
+        return ChatInterrupted(turn.messages[-1].text if turn.answered else "", kept=kept)
+
+    def failure(self) -> BaseException:
+        """Return what to raise where none has answered: what went wrong with the first."""
+        asked = self._asked[0]
+        error = asked.failure
+        if not isinstance(error, MixRouteError):
+            return error or RuntimeError("no model was asked")
+        error.args = (f"None of the {len(self._asked)} models answered. {asked.request.model}: {error}",)
+        return error
+
+    def _take(self, number: int, news: _News) -> None:
+        if isinstance(news, Chunk):
+            self._asked[number].add(news)
+            self._view.show(news, number)
+            self._notebook.write(self._turn, self.turn)
+        elif isinstance(news, _Retry):
+            self._view.retrying(news.why, news.seconds, number)
+        else:
+            self._end(number, news.failure)
+
+    def _end(self, number: int, failure: BaseException | None) -> None:
+        asked = self._asked[number]
+        if isinstance(failure, MixRouteError):
+            failure = self._explain(asked.plan, failure)
+        asked.end(failure)
+        asked.close(self._ledger)
+        turn = asked.turn()
+        self._view.ended(ending_of(turn, answer_notes(turn)), number)
+
+
+class _Readers:
+    """The threads, and the queue on which they put what comes, each with the number of its column."""
+
+    def __init__(self) -> None:
+        self._queue: SimpleQueue[tuple[int, _News]] = SimpleQueue()
+        self._threads: dict[int, threading.Thread] = {}
+        self._clients: list[Client] = []
+        self._stopped = threading.Event()
+
+    def start(self, number: int, answer: Answer, client: Client | None, request: Request) -> None:
+        """Begin to read an answer."""
+        if client is not None:
+            self._clients.append(client)
+        thread = threading.Thread(
+            target=self._read, args=(number, answer, request), name=f"mixroute-answer-{number}", daemon=True
+        )
+        self._threads[number] = thread
+        thread.start()
+
+    def news(self) -> Iterator[tuple[int, _News]]:
+        """Yield what comes, until all answers have ended."""
+        reading = set(self._threads)
+        while reading:
+            try:
+                number, news = self._queue.get(timeout=_LISTEN)
+            except Empty:
+                continue
+            if isinstance(news, _End):
+                reading.discard(number)
+            yield number, news
+
+    def stop(self) -> None:
+        """End what is still being read, and close all connections."""
+        self._stopped.set()
+        for client in self._clients:
+            client.cancel()
+        for thread in self._threads.values():
+            if thread.ident is not None:
+                thread.join(_LEAVE)
+        for client in self._clients:
+            client.close()
+
+    def _read(self, number: int, answer: Answer, request: Request) -> None:
+        try:
+            with closing(
+                answer(request, lambda why, seconds: self._queue.put((number, _Retry(why, seconds))))
+            ) as chunks:
+                for chunk in chunks:
+                    self._queue.put((number, chunk))
+                    if self._stopped.is_set():
+                        break
+        except BaseException as error:  # noqa: BLE001 - the main thread raises it, or shows it in the column
+            self._queue.put((number, _End(error)))
+        else:
+            self._queue.put((number, _End()))

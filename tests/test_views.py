@@ -167,7 +167,7 @@ for number in range(2000):
 for start in range(0, len(answer), 5):
     show(text=answer[start : start + 5])
     if start % 2000 == 0:
-        time.sleep(0.02)  # for some frames; on a loaded machine the feeding itself takes long, and frames cost bytes, too
+        time.sleep(0.02)  # for some frames; where the machine is slow, the feeding itself takes long enough
 """
         sent = messages(client, run(client, f"{FEED}answer = {answer!r}{feed}{FINISH}", cellId="c1"))
         live = [message for message in sent if message["msg_type"].startswith("comm")]

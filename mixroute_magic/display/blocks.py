@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Blocks", "Frame"]
 
-_ENDED_BY_BLANK_LINE = frozenset({"paragraph_open", "table_open", "blockquote_open", "heading_open", "hr", "fence"})
+_ENDED_BY_BLANK_LINE = frozenset({"paragraph_open", "table_open", "blockquote_open", "heading_open", "hr"})
 _CODE_LINES = 40  # of an open block of code, after which its lines are closed as they come
 _IN_AN_ITEM = 2  # the level of what stands in the items of a list
 _FIRST_TAG = re.compile(r"<(pre|ul|ol)\b")
@@ -84,7 +84,7 @@ class Blocks:
 
     def _closed(self, lines: Sequence[str]) -> tuple[str, int]:
         """Return the HTML of the finished lines, and how many these are."""
-        tokens = block_tokens("\n".join(lines))
+        tokens = block_tokens("\n".join([*lines, ""]))
         blocks = [token for token in tokens if token.level == 0 and token.map]
         if not blocks:
             return "", 0
@@ -118,7 +118,7 @@ class Blocks:
         """Return lines as HTML; what goes on with the part above it is marked, and what ends here is ended."""
         if end == start:
             return ""
-        tokens = parser().parse("\n".join(lines[start:end]), self._env)
+        tokens = parser().parse("\n".join([*lines[start:end], ""]), self._env)
         if self._loose:
             _show_paragraphs(tokens)
         html = parser().renderer.render(tokens, parser().options, self._env)

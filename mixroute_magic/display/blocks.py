@@ -53,6 +53,7 @@ class Blocks:
         self._fence = ""  # the line that began the open block of code, of which lines were closed
         self._goes_on = False  # whether what is open begins within a list or a block of code
         self._loose = False  # whether the items of that list are paragraphs
+        self._number = 1  # of the first open item, since whoever writes may count 1, 1, 1
 
     def add(self, text: str) -> None:
         """Append the next piece of the answer."""
@@ -110,8 +111,9 @@ class Blocks:
         self._loose = loose
         if items[-1] == start:
             return html, start
+        number = self._number if self._goes_on else int(within[0].attrs.get("start", 1))
         html += self._rendered(lines, items[-1], start)
-        self._goes_on, self._loose = True, loose
+        self._goes_on, self._loose, self._number = True, loose, number + len(items) - 1
         return html, items[-1]
 
     def _rendered(self, lines: Sequence[str], end: int, start: int = 0) -> str:
@@ -121,6 +123,8 @@ class Blocks:
         tokens = parser().parse("\n".join([*lines[start:end], ""]), self._env)
         if self._loose:
             _show_paragraphs(tokens)
+        if self._goes_on and tokens[0].type == "ordered_list_open":
+            tokens[0].attrSet("start", str(self._number))
         html = parser().renderer.render(tokens, parser().options, self._env)
         html = _FIRST_TAG.sub(r'<\1 class="mr-on"', html, count=1) if self._goes_on else html
         self._fence, self._goes_on, self._loose = "", False, False

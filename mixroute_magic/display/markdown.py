@@ -197,8 +197,8 @@ def _is_inert(code: Token) -> bool:
 
 def is_closed(lines: Sequence[str], markup: str) -> bool:
     """Say whether the last line of a fence ends it."""
-    last = lines[-1].strip()
-    return len(lines) > 1 and last.startswith(markup) and not last.strip(markup[0])
+    end = rf" {{0,3}}{markup}{markup[0]}*[ \t]*"
+    return len(lines) > 1 and re.fullmatch(end, lines[-1]) is not None
 
 
 def _isolated(code: Token) -> list[str]:

@@ -136,6 +136,9 @@ class TestMakeSafe:
             ("- [a\n[b\\", "- &#91;a\n&#91;b\\"),
             ("[click\n\n```\ninert\n```\n\nmore", "&#91;click\n\n```\ninert\n```\n\nmore"),
             ("see [a and `x[`", "see [a and `x[`"),
+            ("$$\n```\n$$<b>\n```", "$$\n<pre><code>&#36;&#36;&#60;b&#62;</code></pre>"),
+            ("ftp://a and `ftp://b`", "ftp&#58;//a and <code>ftp&#58;//b</code>"),
+            (r"\href&#97; \hr&#101;f", r"\text&amp;#97; \hr&amp;#101;f"),
             ("", ""),
         ],
     )

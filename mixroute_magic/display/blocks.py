@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Blocks", "Frame"]
 
-_ENDED_BY_BLANK_LINE = frozenset({"paragraph_open", "table_open", "blockquote_open", "heading_open", "hr", "fence"})
+_ENDED_BY_BLANK_LINE = frozenset({"paragraph_open", "table_open", "blockquote_open", "heading_open", "hr"})
 _CODE_LINES = 40  # of an open block of code, after which its lines are closed as they come
 _IN_AN_ITEM = 2  # the level of what stands in the items of a list
 _FIRST_TAG = re.compile(r"<(pre|ul|ol)\b")
@@ -53,6 +53,7 @@ class Blocks:
         self._fence = ""  # the line that began the open block of code, of which lines were closed
         self._goes_on = False  # whether what is open begins within a list or a block of code
         self._loose = False  # whether the items of that list are paragraphs
+        self._number = 1  # of the first open item, since whoever writes may count 1, 1, 1
 
     def add(self, text: str) -> None:
         """Append the next piece of the answer."""
@@ -90,7 +91,7 @@ class Blocks:
 
     def _closed(self, lines: Sequence[str]) -> tuple[str, int]:
         """Return the HTML of the finished lines, and how many these are."""
-        tokens = block_tokens("\n".join(lines))
+        tokens = block_tokens("\n".join([*lines, ""]))
         blocks = [token for token in tokens if token.level == 0 and token.map]
         if not blocks:
             return "", 0
@@ -116,17 +117,20 @@ class Blocks:
         self._loose = loose
         if items[-1] == start:
             return html, start
+        number = self._number if self._goes_on else int(within[0].attrs.get("start", 1))
         html += self._rendered(lines, items[-1], start)
-        self._goes_on, self._loose = True, loose
+        self._goes_on, self._loose, self._number = True, loose, number + len(items) - 1
         return html, items[-1]
 
     def _rendered(self, lines: Sequence[str], end: int, start: int = 0) -> str:
         """Return lines as HTML; what goes on with the part above it is marked, and what ends here is ended."""
         if end == start:
             return ""
-        tokens = parser().parse("\n".join(lines[start:end]), self._env)
+        tokens = parser().parse("\n".join([*lines[start:end], ""]), self._env)
         if self._loose:
             _show_paragraphs(tokens)
+        if self._goes_on and tokens[0].type == "ordered_list_open":
+            tokens[0].attrSet("start", str(self._number))
         html = parser().renderer.render(tokens, parser().options, self._env)
         html = _FIRST_TAG.sub(r'<\1 class="mr-on"', html, count=1) if self._goes_on else html
         self._fence, self._goes_on, self._loose = "", False, False

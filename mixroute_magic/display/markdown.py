@@ -56,10 +56,13 @@ _DEFINITION = re.compile(
     re.DOTALL | re.MULTILINE,
 )
 _BARE_URL = re.compile(r"(?:(?:https?|ftp)://|www\.)[^\s<]*", re.IGNORECASE)
+_FTP = re.compile(r"(?<=ftp):(?=//)", re.IGNORECASE)  # JupyterLab makes a link of it, even of bare text
 _MACRO = re.compile(r"\\(?:href|style|class|cssId|require|mmlToken|unicode|bbox|data(?=\s*\{))(?![A-Za-z])")
 _BAD_INFO = re.compile(r"[\"<&$\\]|mermaid", re.IGNORECASE)
 _UP_TO_BAD_INFO = re.compile(rf"^.*(?=(?:{_BAD_INFO.pattern}))", re.IGNORECASE | re.MULTILINE)
 _FENCE = re.compile(r"`{3,}|~{3,}")
+# nbconvert lets a formula run on, out of the prose above and over the line that begins a block of code.
+_END_OF_FORMULA = re.compile(r"\$\$|\\\]|\\end\{")
 _OPEN_BRACKET = re.compile(
     r"(^[ \t>*+\-\d.)]*(?:\[[ xX]\][ \t]+)?)\[(?=(?:\\.|[^\[\]\\])*\\?\Z)", re.DOTALL | re.MULTILINE
 )
@@ -90,7 +93,7 @@ def make_safe(markdown: str, *, apart: bool = False) -> str:
         if _is_inert(token):
             safe += [*prose(lines[done:start]), *lines[start:end]]
             safe += [token.markup] if fenced and not is_closed(lines[start:end], token.markup) else []
-        elif fenced:
+        elif fenced and not _END_OF_FORMULA.search(token.content):
             safe += prose(lines[done:start])
             safe += [""] if any(safe[-1:]) else []
             safe += _isolated(token)
@@ -190,6 +193,7 @@ def _neutral(text: str) -> str:
     text = _BANG.sub("&#33;", _IMAGE.sub("", text))
     text = _LINK.sub("]&#40;", text)
     text = _DEFINITION.sub(r"\1&#58;", text)
+    text = _FTP.sub("&#58;", text)
     return _without_macros(_without_bad_attributes(text))
 
 
@@ -207,9 +211,8 @@ def _without_bad_attributes(text: str) -> str:
 
 def _without_macros(text: str) -> str:
     """Take away the TeX macros that reach the page around the formula, also where entities spell them."""
-    if len(_MACRO.findall(unescape(text))) > len(_MACRO.findall(text)):
-        text = text.replace("&", "&amp;")
-    return _MACRO.sub(r"\\text", text)
+    text = _MACRO.sub(r"\\text", text)
+    return text.replace("&", "&amp;") if _MACRO.search(unescape(text)) else text
 
 
 def _is_inert(code: Token) -> bool:
@@ -219,8 +222,8 @@ def _is_inert(code: Token) -> bool:
 
 def is_closed(lines: Sequence[str], markup: str) -> bool:
     """Say whether the last line of a fence ends it."""
-    last = lines[-1].strip()
-    return len(lines) > 1 and last.startswith(markup) and not last.strip(markup[0])
+    end = rf" {{0,3}}{markup}{markup[0]}*[ \t]*"
+    return len(lines) > 1 and re.fullmatch(end, lines[-1]) is not None
 
 
 def _isolated(code: Token) -> list[str]:
@@ -245,4 +248,4 @@ def _as_pre(code: Token, first_line: str) -> str:
 
 def _as_code(text: str, newline: str = " ") -> str:
     """Return ``text`` with entities for all that means something to Markdown, TeX or HTML."""
-    return _ACTIVE.sub(lambda match: f"&#{ord(match[0])};", text).replace("\n", newline)
+    return _FTP.sub("&#58;", _ACTIVE.sub(lambda match: f"&#{ord(match[0])};", text)).replace("\n", newline)

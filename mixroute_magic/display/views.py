@@ -9,12 +9,14 @@ from __future__ import annotations
 from contextlib import closing
 from typing import TYPE_CHECKING, Protocol
 
+from mixroute_magic.display.markdown import without_controls
 from mixroute_magic.display.output import bundle, footer, leave
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mixroute_magic.display.output import Ending
+    from mixroute_magic.display.markdown import without_controls
+from mixroute_magic.display.output import Ending
     from mixroute_magic.wire import Chunk
 
 __all__ = ["ReplyView", "open_view"]
@@ -79,7 +81,8 @@ class LiveView:
 
     def ended(self, ending: Ending, column: int = 0) -> None:
         """Say in a column how its reply ended."""
-        self._stream.tell({"ended": ending.status, "footer": footer(ending)}, column)
+        error = "\n".join(map(without_controls, ending.error))
+        self._stream.tell({"ended": ending.status, "footer": footer(ending), "error": error}, column)
 
     def finish(self, ending: Ending) -> None:
         """Replace the widget by the final output, even where a second interrupt cuts the last frame short."""

@@ -6,7 +6,7 @@
 //   reasoning                  more of what was thought before it
 //   retry, seconds             the request failed for this reason, and is sent again
 //   tool                       a tool of this name runs
-//   ended, footer              how this reply ended, while others go on
+//   ended, footer, error       how this reply ended, while others go on, and the lines that say why
 
 const WORD = /[\u3040-\u30ff\u3400-\u9fff]|[^\s\u3040-\u30ff\u3400-\u9fff]+/g;
 const CODE = /^ {0,3}(```|~~~)/;
@@ -77,7 +77,7 @@ class Reply {
     this.name = name;
     this.phase = "waiting";
     this.started = performance.now();
-    this.source = this.html = this.reasoning = this.footer = "";
+    this.source = this.html = this.reasoning = this.footer = this.error = "";
     this.closed = this.words = this.bytes = 0;
     this.code = false;
   }
@@ -107,6 +107,7 @@ class Reply {
     if (told.ended) {
       this.phase = told.ended;
       this.footer = told.footer;
+      this.error = told.error;
     }
   }
 
@@ -135,8 +136,9 @@ class Reply {
 
 // How one reply is seen.
 class Column {
-  constructor(reply, rendermime) {
+  constructor(reply, rendermime, { named }) {
     this.reply = reply;
+    this.named = named; // by a heading, where there are others
     this.rendermime = rendermime;
     this.words = element("summary", "");
     this.thoughts = new Text(reply.reasoning);
@@ -159,7 +161,9 @@ class Column {
     this.buttons = element("span", "mr-buttons", this.copy);
     this.dot = element("span", "mr-dot");
     this.status = element("div", "mr-status", element("span", "", this.dot, this.clock), this.phase, this.buttons);
-    this.node = element("div", "mr-column", this.reasoning, this.answer, this.status);
+    this.error = element("div", "mr-error");
+    this.node = element("div", "mr-column", this.reasoning, this.answer, this.error, this.status);
+    if (named) this.node.prepend(element("div", "mr-name", reply.name));
     this.mark();
     this.tick();
   }
@@ -192,12 +196,14 @@ class Column {
 
   tick() {
     const { phase, name, words, source, ended } = this.reply;
+    const status = this.reply.status();
     this.reasoning.hidden = !words;
     this.words.textContent = `${phase === "thinking" ? "Thinking" : "Reasoning"} (${number(words)} words)`;
     this.answer.hidden = this.copy.hidden = !source;
     this.answer.setAttribute("aria-busy", `${!ended}`);
     this.dot.hidden = ended;
-    this.clock.textContent = ended ? this.reply.status() : `${name} · ${this.reply.status()}`;
+    this.error.textContent = this.reply.error;
+    this.clock.textContent = this.named || ended ? status : `${name} · ${status}`;
     const spoken = `${name} is ${phase}`;
     if (this.phase.textContent !== spoken) this.phase.textContent = spoken;
   }
@@ -255,13 +261,14 @@ export default () => {
       return () => clearInterval(timer);
     },
     render({ model, el }) {
-      const columns = replies.map((reply) => new Column(reply, model.widget_manager?.rendermime));
+      const several = replies.length > 1;
+      const { rendermime } = model.widget_manager ?? {};
+      const columns = replies.map((reply) => new Column(reply, rendermime, { named: several }));
       el.classList.add("mr-reply");
       el.append(...columns.map(({ node }) => node));
       const stop = stopButton(model);
-      if (columns.length > 1) {
+      if (several) {
         el.classList.add("mr-several");
-        for (const { node, reply } of columns) node.prepend(element("div", "mr-name", reply.name));
         el.append(element("div", "mr-bar", ...stop));
       } else columns[0].buttons.append(...stop);
       views.add(columns);

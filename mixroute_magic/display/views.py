@@ -15,8 +15,7 @@ from mixroute_magic.display.output import bundle, footer, leave
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mixroute_magic.display.markdown import without_controls
-from mixroute_magic.display.output import Ending
+    from mixroute_magic.display.output import Ending
     from mixroute_magic.wire import Chunk
 
 __all__ = ["ReplyView", "open_view"]

@@ -68,6 +68,11 @@ async function colour(code, parser) {
   if (harmless && coloured.textContent.trimEnd() === text.trimEnd()) code.replaceChildren(...coloured.childNodes);
 }
 
+// Sets what has changed, and nothing else: a page styles anew what is set, whether or not it is the same.
+function set(node, values) {
+  for (const [name, value] of Object.entries(values)) if (node[name] !== value) node[name] = value;
+}
+
 const seconds = (since) => Math.max(0, (performance.now() - since) / 1000);
 const number = (value) => Math.round(value).toLocaleString("en");
 
@@ -152,7 +157,6 @@ class Column {
     );
     this.close(reply.html);
     this.answer.dir = "auto";
-    this.answer.setAttribute("aria-busy", "true");
     this.clock = element("span", "mr-clock");
     this.clock.setAttribute("aria-hidden", "true"); // read aloud is the phase alone, once
     this.phase = element("span", "mr-phase");
@@ -180,32 +184,37 @@ class Column {
   close(html) {
     const closed = fragment(html);
     const nodes = Array.from(closed.children);
+    const before = this.tail.previousElementSibling;
+    before?.classList.toggle("mr-before", nodes[0]?.matches(".mr-on") ?? false);
     this.tail.before(closed);
+    for (const node of nodes) if (node.matches("pre") && !node.textContent) node.hidden = true;
     beautify(nodes, this.rendermime);
   }
 
   mark() {
-    const { reply } = this;
+    const { reply, tail } = this;
     const start = this.open.data.slice(0, 16);
-    this.tail.classList.toggle("mr-code", reply.code || CODE.test(start));
-    this.tail.classList.toggle("mr-list", !reply.code && ITEM.test(start));
-    this.tail.classList.toggle("mr-on", reply.code);
-    this.tail.hidden = reply.ended && !this.open.data;
-    this.tail.classList.toggle("mr-ended", reply.ended);
+    const list = !reply.code && ITEM.test(start);
+    const before = tail.previousElementSibling;
+    before?.classList.toggle("mr-before", reply.code || (list && before.matches("ul, ol")));
+    tail.classList.toggle("mr-code", reply.code || CODE.test(start));
+    tail.classList.toggle("mr-list", list);
+    tail.classList.toggle("mr-on", reply.code);
+    tail.classList.toggle("mr-ended", reply.ended);
+    set(tail, { hidden: reply.ended && !this.open.data });
   }
 
   tick() {
     const { phase, name, words, source, ended } = this.reply;
     const status = this.reply.status();
-    this.reasoning.hidden = !words;
-    this.words.textContent = `${phase === "thinking" ? "Thinking" : "Reasoning"} (${number(words)} words)`;
-    this.answer.hidden = this.copy.hidden = !source;
-    this.answer.setAttribute("aria-busy", `${!ended}`);
-    this.dot.hidden = ended;
-    this.error.textContent = this.reply.error;
-    this.clock.textContent = this.named || ended ? status : `${name} · ${status}`;
-    const spoken = `${name} is ${phase}`;
-    if (this.phase.textContent !== spoken) this.phase.textContent = spoken;
+    set(this.reasoning, { hidden: !words });
+    set(this.words, { textContent: `${phase === "thinking" ? "Thinking" : "Reasoning"} (${number(words)} words)` });
+    set(this.answer, { hidden: !source, ariaBusy: `${!ended}` });
+    set(this.copy, { hidden: !source });
+    set(this.dot, { hidden: ended });
+    set(this.error, { textContent: this.reply.error });
+    set(this.clock, { textContent: this.named || ended ? status : `${name} · ${status}` });
+    set(this.phase, { textContent: `${name} is ${phase}` }); // which is read aloud when it changes
   }
 
   async copySource() {

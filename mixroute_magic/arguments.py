@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["OptionError", "Options", "did_you_mean", "help_for", "option", "read", "refuse_key", "short"]
+__all__ = ["OptionError", "Options", "did_you_mean", "help_for", "option", "read", "read_value", "refuse_key", "short"]
 
 
 class OptionError(Exception):
@@ -81,6 +81,16 @@ def read(kind: type[Taken], line: str) -> tuple[Taken, str]:
     return kind(**values), rest
 
 
+def read_value(kind: type[Options], name: str, text: str) -> Any:
+    """Read the value of one option as it would be read on the magic's line."""
+    refuse_key(text)
+    (option,) = (option for option in fields(kind) if option.name == name)
+    try:
+        return option.metadata["read"](text)
+    except ValueError as error:
+        raise OptionError(f"{short(text)}: {error}") from None
+
+
 def refuse_key(text: str) -> None:
     """Raise `OptionError`, without repeating it, when a text holds an API key."""
     if re.search(_KEY, text):
@@ -101,7 +111,9 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return the question that names the nearest known word; empty where none is near."""
     from difflib import get_close_matches
 
-    near = get_close_matches(word, known, n=1, cutoff=0.55)
+    known = list(known)
+    begun = [name for name in known if word and name.startswith(word)]
+    near = begun or get_close_matches(word, known, n=1, cutoff=0.55)
     return f"did you mean {near[0]}?" if near else ""
 
 

@@ -10,6 +10,7 @@ from mixroute_magic.chat import Plan, Settings, ask
 from mixroute_magic.compare import Column, compare
 from mixroute_magic.conversation.replay import replay
 from mixroute_magic.conversation.turn import labels
+from mixroute_magic.display.formats import code_in
 from mixroute_magic.errors import BadRequestError, MixRouteError, ReplayError, TemplateError
 from mixroute_magic.gateway.lengths import TOO_LONG
 from mixroute_magic.lengths import Limit, too_long
@@ -47,6 +48,8 @@ def chat(session: Session, options: ChatOptions, body: str) -> Preview | None:
     reply = _ask(*plans, session=session, notebook=notebook, mode=mode)
     if options.output:
         session.shell.user_ns[options.output] = reply
+    if options.form == "code" and (code := _code(reply)):
+        session.shell.set_next_input(code, replace=False)
     return None
 
 
@@ -56,7 +59,7 @@ def _ask(plan: Plan, *others: Plan, session: Session, notebook: Notebook, mode: 
         return _compare([plan, *others], session, notebook, mode)
     client = None if plan.recorded else session.client()
     answer = _answer(plan, session, client, mode)
-    view = session.view([plan.settings.model], plan.turn)
+    view = session.view([plan.settings.model], plan.turn, form=plan.form)
     notebook.announced()
     try:
         return ask(
@@ -71,12 +74,18 @@ def _ask(plan: Plan, *others: Plan, session: Session, notebook: Notebook, mode: 
         raise _explained(plan, session, error) from None
 
 
+def _code(reply: Reply | list[Reply]) -> str:
+    """Return the code of an answer; of several, that of the first whole one with any."""
+    replies = reply if isinstance(reply, list) else [reply]
+    return next(filter(None, (code_in(one.text) for one in replies if one.finish_reason)), "")
+
+
 def _compare(plans: Sequence[Plan], session: Session, notebook: Notebook, mode: str) -> list[Reply]:
     columns = [_column(plan, session, mode) for plan in plans]
     if all(column.refused for column in columns) and columns[0].refused:
         raise columns[0].refused
     turn = uuid.uuid4().hex
-    view = session.view(labels([plan.settings.model for plan in plans]), turn)
+    view = session.view(labels([plan.settings.model for plan in plans]), turn, form=plans[0].form)
     notebook.announced()
     return compare(
         columns,
@@ -186,6 +195,7 @@ def _plan(session: Session, notebook: Notebook, options: ChatOptions, prompt: st
         continued=going_on,
         fresh=options.fresh,
         own_system=options.system is not None,
+        form=options.form,
         notes=notes,
     )
 

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from mixroute_magic.conversation.turn import COMPLETE, FAILED, INTERRUPTED, Turn, contexts
+from mixroute_magic.display.formats import note
 from mixroute_magic.display.output import Ending, bundle
 from mixroute_magic.errors import ChatInterrupted, MixRouteError
 from mixroute_magic.gateway.families import max_tokens_field
@@ -78,7 +79,7 @@ class Plan:
     ``above`` are the turns that stand above it, none where it is asked ``fresh``; ``continued`` are the cell's own,
     where it goes on from these; ``recorded`` is what is shown again instead of asking. A system prompt belongs to
     the turn only where it was given for this message (``own_system``); the notebook's goes with every request and into
-    no turn. ``notes`` are for the footer, ``turn`` will be the turn's id.
+    no turn. ``form`` is how the answer is shown, ``notes`` are for the footer, ``turn`` will be the turn's id.
     """
 
     run: Run
@@ -91,6 +92,7 @@ class Plan:
     fresh: bool = False
     own_system: bool = False
     recorded: Turn | None = None
+    form: str = "markdown"
     notes: Sequence[str] = ()
     turn: str = field(default_factory=lambda: uuid.uuid4().hex)
 
@@ -261,8 +263,9 @@ def ask(
         with undisturbed():
             turn, replaced = notebook.record(plan.run, place, asked.turn())
             asked.close(ledger)
-            notes = [*answer_notes(turn), *cell_notes(plan, turn, replaced)]
-            view.finish(ending_of(turn, notes, before=plan.shown_before(), metadata=turn.to_metadata()))
+            notes = [*answer_notes(turn, plan.form), *cell_notes(plan, turn, replaced)]
+            metadata, before = turn.to_metadata(), plan.shown_before()
+            view.finish(ending_of(turn, notes, form=plan.form, before=before, metadata=metadata))
     return asked.reply()
 
 
@@ -282,18 +285,24 @@ def _reply_of(turn: Turn) -> Reply:
 
 
 def ending_of(
-    turn: Turn, notes: Sequence[str] = (), *, before: Sequence[Message] = (), metadata: Mapping[str, Any] | None = None
+    turn: Turn,
+    notes: Sequence[str] = (),
+    *,
+    form: str = "markdown",
+    before: Sequence[Message] = (),
+    metadata: Mapping[str, Any] | None = None,
 ) -> Ending:
     """Return how a turn ended, for a view; of a compared one, how each of its answers did."""
     return Ending(
         reply=_reply_of(turn),
         status=turn.status,
+        form=form,
         notes=[*(_choice(turn) if turn.alternatives else ()), *notes],
         before=before,
         metadata=metadata or {},
         error=turn.error,
         alternatives=[
-            replace(ending_of(answer, answer_notes(answer)), name=name)
+            replace(ending_of(answer, answer_notes(answer, form), form=form), name=name)
             for name, answer in zip(turn.names, turn.alternatives, strict=True)
         ],
     )
@@ -335,10 +344,12 @@ def _started(plan: Plan, request: Request) -> Turn:
     )
 
 
-def answer_notes(turn: Turn) -> list[str]:
+def answer_notes(turn: Turn, form: str) -> list[str]:
     """Return what the footer of an answer says besides the figures."""
     notes = ["replayed"] if turn.replayed else []
-    return notes + ([_NOTICES[turn.finish_reason]] if turn.finish_reason in _NOTICES else [])
+    notes += [_NOTICES[turn.finish_reason]] if turn.finish_reason in _NOTICES else []
+    lacking = note(_reply_of(turn).text, form) if turn.status == COMPLETE else ""
+    return [*notes, lacking] if lacking else notes
 
 
 def cell_notes(plan: Plan, turn: Turn, replaced: int) -> list[str]:

@@ -106,7 +106,8 @@ def compare(
             comparison.stop()
             whole, replaced = notebook.record(plan.run, place, comparison.turn())
             notes = cell_notes(plan, whole, replaced)
-            view.finish(ending_of(whole, notes, before=plan.shown_before(), metadata=whole.to_metadata()))
+            metadata, before = whole.to_metadata(), plan.shown_before()
+            view.finish(ending_of(whole, notes, form=plan.form, before=before, metadata=metadata))
     if whole.status != COMPLETE:
         raise comparison.failure()
     return comparison.replies()
@@ -198,7 +199,8 @@ class _Comparison:
         asked.end(failure)
         asked.close(self._ledger)
         turn = asked.turn()
-        self._view.ended(ending_of(turn, answer_notes(turn)), number)
+        form = asked.plan.form
+        self._view.ended(ending_of(turn, answer_notes(turn, form), form=form), number)
 
 
 class _Readers:

@@ -98,8 +98,16 @@ def _variable(word: str) -> str:
 
 
 def _replay(word: str) -> str:
-    if word not in (known := ("off", "auto", "only")):
-        raise ValueError(did_you_mean(word, known) or "off, auto or only is needed")
+    return _one_of(word, ("off", "auto", "only"))
+
+
+def _format(word: str) -> str:
+    return _one_of(word, ("markdown", "text", "code", "json"))
+
+
+def _one_of(word: str, known: tuple[str, ...]) -> str:
+    if word not in known:
+        raise ValueError(did_you_mean(word, known) or f"{', '.join(known[:-1])} or {known[-1]} is needed")
     return word
 
 
@@ -160,6 +168,14 @@ class ChatOptions(_RequestOptions):
     fresh: bool = option("--fresh", default=False, about="send without the earlier turns")
     continued: bool = option("-c", "--continue", default=False, about="a re-run goes on from this cell's last answer")
     replay: str | None = option("--replay", value="HOW", read=_replay, about="off, auto (if unchanged) or only")
+    form: str = option(
+        "-f",
+        "--format",
+        value="HOW",
+        read=_format,
+        default="markdown",
+        about="show it as markdown, text, json, or code",
+    )
     output: str | None = option("-o", "--output", value="NAME", read=_variable, about="put the reply in a variable")
     dry_run: bool = option("--dry-run", default=False, about="send nothing: show what would be sent")
 

@@ -122,6 +122,8 @@ def test_help_shows_usage_and_two_examples(shell: Shell, magic: str) -> None:
     ("cell", "said"),
     [
         ("%chat --temprature 1 x", "did you mean --temperature?"),
+        ("%chat -f jsn x", "-f jsn: did you mean json?"),
+        ("%chat -f pdf x", "-f pdf: markdown, text, code or json is needed"),
         ("%chat -t 9 x", "a number from 0 to 2 is needed"),
         ("%chat", "nothing to ask"),
         ("%%chat\n  \n", "nothing to ask"),

@@ -37,7 +37,8 @@ class LiveStream:
     on a queue, which an interrupt cannot leave half done. Each of the models has a column.
     """
 
-    def __init__(self, models: Sequence[str]) -> None:
+    def __init__(self, models: Sequence[str], *, plain: bool) -> None:
+        self._plain = plain
         self._widget = _ReplyWidget(names=list(models))
         self._columns = [_Column() for _ in models]
         self._news: queue.SimpleQueue[tuple[int, Mapping[str, Any]]] = queue.SimpleQueue()

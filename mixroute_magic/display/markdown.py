@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from markdown_it.rules_inline import StateInline
     from markdown_it.token import Token
 
-__all__ = ["as_html", "block_tokens", "is_closed", "make_safe", "parser", "without_controls"]
+__all__ = ["as_html", "as_pre", "block_tokens", "is_closed", "make_safe", "parser", "without_controls"]
 
 _SCHEMES = ("http://", "https://", "mailto:")
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -69,6 +69,7 @@ _OPEN_BRACKET = re.compile(
 # Diagrams are drawn by the page: those that may fetch, style or link stay code.
 _BAD_DIAGRAM = re.compile(r"[<\\]|//|%%\{|url|img|icon|config|click|href|import", re.IGNORECASE)
 
+_WRAPPED = "margin: 0 0 1em; white-space: pre-wrap; word-break: normal; overflow-wrap: anywhere"
 _LANGUAGE = re.compile(r"[\w+#.:/-]+")
 _ACTIVE = re.compile(r"[!-$&-*<-@\[-`{-~]")
 
@@ -107,6 +108,15 @@ def make_safe(markdown: str, *, apart: bool = False) -> str:
 def as_html(text: str) -> str:
     """Return ``text`` as characters of one line that no Markdown, TeX or HTML reader takes for anything else."""
     return _as_code(_without_macros(text), "<br>")
+
+
+def as_pre(text: str) -> str:
+    """Return ``text`` as characters that keep their spaces and lines, in one line of HTML that every reader shows.
+
+    Long lines are wrapped where a page keeps styles, and scroll on GitHub, which does not.
+    """
+    text = without_controls(text).rstrip()
+    return f'<pre style="{_WRAPPED}">{_as_code(text, "&#10;")}</pre>' if text else ""
 
 
 def without_controls(text: str) -> str:

@@ -6,14 +6,16 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from mixroute_magic.display.formats import to_markdown, to_plain
 from mixroute_magic.display.markdown import as_html, make_safe, without_controls
+from mixroute_magic.tables import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from mixroute_magic.wire import Message, Reply, Usage
 
-__all__ = ["Ending", "Shown", "bundle", "footer", "leave", "show_again"]
+__all__ = ["Ending", "Shown", "bundle", "footer", "leave", "reasoning_line", "show", "show_again"]
 
 # Chinese and Japanese write no spaces between words: each character counts as one.
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\s\u3040-\u30ff\u3400-\u9fff]+")
@@ -25,12 +27,14 @@ _MOST_COLUMNS = 3
 class Ending:
     """How a reply ended: ``complete``, ``interrupted`` or ``failed``; shown below the messages ``before``.
 
-    ``error`` are the lines that say why it failed, where nothing else shows them. A turn that several models answered
-    has ``alternatives``, each with the ``name`` of its column.
+    ``form`` is how its text is shown: ``markdown``, ``text``, ``code`` or ``json``. ``error`` are the lines that say
+    why it failed, where nothing else shows them. A turn that several models answered has ``alternatives``, each with
+    the ``name`` of its column.
     """
 
     reply: Reply
     status: str
+    form: str = "markdown"
     notes: Sequence[str] = ()
     before: Sequence[Message] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
@@ -60,6 +64,13 @@ def leave(output_id: str, shown: Mapping[str, str], metadata: Mapping[str, Any])
     from IPython.display import display
 
     display(dict(shown), raw=True, metadata={"mixroute": dict(metadata)}, display_id=output_id)
+
+
+def show(shown: Mapping[str, Any]) -> None:
+    """Show something below the running cell that is no turn."""
+    from IPython.display import display
+
+    display(dict(shown), raw=True)
 
 
 def show_again(output_id: str, shown: Mapping[str, str], metadata: Mapping[str, Any]) -> None:
@@ -102,7 +113,7 @@ def _shown(ending: Ending, *, apart: bool = False) -> list[str]:
     if ending.alternatives:
         return [_table(ending.alternatives)]
     error = "<br>".join(map(as_html, ending.error))
-    answer = make_safe(ending.reply.text, apart=apart).rstrip()
+    answer = to_markdown(ending.reply.text, ending.form, apart=apart)
     return [_folded(ending.reply.reasoning), answer, f"<p>{error}</p>" if error else ""]
 
 
@@ -110,7 +121,7 @@ def _plain(ending: Ending) -> list[str]:
     if ending.alternatives:
         named = ([f"── {one.name} ──", *_plain(one), footer(one)] for one in ending.alternatives)
         return [without_controls(part) for parts in named for part in parts]
-    return [without_controls(text).rstrip() for text in (ending.reply.text, "\n".join(ending.error))]
+    return [to_plain(ending.reply.text, ending.form), without_controls("\n".join(ending.error))]
 
 
 def _table(answers: Sequence[Ending]) -> str:
@@ -140,10 +151,15 @@ def _quoted(message: Message) -> str:
     return text if message.role == "assistant" else "\n".join(f"> {line}".rstrip() for line in text.split("\n"))
 
 
+def reasoning_line(reasoning: str) -> str:
+    """Return the line that stands for the reasoning: how much of it there is."""
+    return f"Reasoning ({counted(len(_WORD.findall(reasoning)), 'word')})"
+
+
 def _folded(reasoning: str) -> str:
     """Return the reasoning as a folded paragraph on one line, out of which no text in it can break."""
     reasoning = without_controls(reasoning).strip()
     if not reasoning:
         return ""
-    summary = f"<summary>Reasoning ({len(_WORD.findall(reasoning)):,} words)</summary>"
+    summary = f"<summary>{reasoning_line(reasoning)}</summary>"
     return f"<details>{summary}<p>{as_html(reasoning)}</p></details>"

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import getpass
 from fnmatch import fnmatch
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from mixroute_magic.asking import given, merged, settings
-from mixroute_magic.conversation.records import Setting, now
-from mixroute_magic.errors import AuthenticationError, SettingError
+from mixroute_magic.asking import given, settings
+from mixroute_magic.choosing import choose, settings_table
+from mixroute_magic.errors import AuthenticationError
 from mixroute_magic.gateway.credentials import KEY_VARIABLE
 from mixroute_magic.tables import Table, counted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from mixroute_magic.chat import Settings
     from mixroute_magic.options import ModelOptions, SetupOptions
     from mixroute_magic.session import Session
     from mixroute_magic.usage.report import UsageReport
@@ -31,15 +28,10 @@ def model(session: Session, options: ModelOptions, system: str | None = None) ->
     told = given(options) | ({"model": options.name} if options.name else {})
     if system is not None:
         told["system"] = system.strip()
-    record = None
-    if session.credentials.is_in(f"{told}"):
-        raise SettingError("This cell contains your API key; nothing was set.", "Take it out, and use %mixroute login.")
-    if options.reset or told:
-        notebook.choose(merged({} if options.reset else notebook.chosen, told))
-        record = Setting(created=now(), chosen=notebook.chosen)
+    record = choose(session, notebook, told, reset=options.reset) if options.reset or told else None
     news = notebook.announcement()
     notebook.announced()
-    return _settings_table(settings(session.config, notebook.chosen), news, notebook.signed(session.run(), record))
+    return settings_table(session, notebook, notebook.signed(session.run(), record), news)
 
 
 def usage(session: Session) -> UsageReport:
@@ -69,18 +61,6 @@ def _models(session: Session, pattern: str) -> Table:
         else f"{counted(len(found), 'model')} at {client.host}"
     )
     return Table(caption=f"{caption}.", header=["model", "from"], rows=[[entry.id, entry.owned_by] for entry in found])
-
-
-def _settings_table(chosen: Settings, notes: Sequence[str], record: Mapping[str, Any] | None) -> Table:
-    unset = "not sent: the model's own default"
-    rows = [
-        ["model", chosen.model],
-        ["system prompt", chosen.system or "none"],
-        ["temperature", unset if chosen.temperature is None else f"{chosen.temperature:g}"],
-        ["max tokens", unset if chosen.max_tokens is None else f"{chosen.max_tokens:,}"],
-        *([name, str(value)] for name, value in chosen.params.items()),
-    ]
-    return Table(caption="How this notebook asks.", rows=rows, notes=notes, record=record)
 
 
 def _status(session: Session) -> Table:

@@ -123,11 +123,16 @@ class MixRouteMagics(Magics):
     @line_cell_magic
     @_takes(options.ModelOptions)
     def model(self, line: str, cell: str | None = None) -> None:
-        from mixroute_magic import commands
+        import uuid
+
+        from mixroute_magic import choosing, commands
 
         given = _read(options.parse, options.ModelOptions, line, cell or "")
         with _told(self.session) as session:
-            display(commands.model(session, given, cell))
+            table_id = uuid.uuid4().hex
+            display(commands.model(session, given, cell), display_id=table_id)
+            if cell is None and not line.strip():
+                choosing.open_panel(session, table_id)
 
     @no_var_expand
     @line_magic

@@ -224,11 +224,14 @@ class Kernel:
             for item in opened
             if "Tells the kernel the notebook" in item["data"]["state"].get("_esm", "")
         ]
-        data = {"method": "custom", "content": content}
-        message = self._client.session.msg("comm_msg", {"comm_id": comm_ids[-1], "data": data})
+        self.say(comm_ids[-1], {"method": "custom", "content": content}, client)
+
+    def say(self, comm_id: str, data: dict[str, Any], client: str | None = None) -> Ran:
+        """Send what a page says of a widget, and wait until it is heard; return what comes of it."""
+        message = self._client.session.msg("comm_msg", {"comm_id": comm_id, "data": data})
         message["header"]["session"] = client or self._client.session.session
         self._client.shell_channel.send(message)
-        Ran(self._client, message["header"]["msg_id"], self.heard).until(_idle)
+        return Ran(self._client, message["header"]["msg_id"], self.heard).until(_idle)
 
     def complete(self, code: str, cursor: int) -> list[str]:
         """Press Tab in a cell, and return what a front end would make of it by each of the completions."""
@@ -278,11 +281,15 @@ class Document:
         outputs, named = ran.displayed()
         self._cells[cell_id] = nbformat.v4.new_code_cell(source, id=cell_id, outputs=outputs)
         self._displays |= named
+        self.update(ran)
+        return ran
+
+    def update(self, ran: Ran) -> None:
+        """Change the outputs that something that ran changes, also those of other cells."""
         for update in ran.contents("update_display_data"):
             changed = self._displays.get(update["transient"]["display_id"])
             if changed is not None:
                 changed.update(data=update["data"], metadata=update["metadata"])
-        return ran
 
     def outputs(self, cell_id: str) -> list[nbformat.NotebookNode]:
         """Return what stands below a cell now."""

@@ -442,7 +442,7 @@ class TestSecrets:
             assert ran.status == "error"
             assert gateway.bodies == []
             told = desk.run("m", f"get_ipython().run_line_magic('model', '-p user=' + {KEY!r})")
-            assert told.lines[0] == "SettingError: This cell contains your API key; nothing was set."
+            assert told.lines[0] == "SettingError: This contains your API key; nothing was set."
 
 
 class TestTooLong:

@@ -51,12 +51,16 @@ class Notebook:
         self._offered: dict[str, dict[int, Turn]] = {}
         self._ended: deque[tuple[str, Turn, float]] = deque(maxlen=_ENDED_KEPT)  # by cell, with the time
 
-    def signed(self, run: Run, record: Record | None) -> dict[str, Any] | None:
-        """Return what the running cell's output carries: its record, and those that the cell has left before.
+    def signed(self, run: Run, record: Record | None, instead_of: Record | None = None) -> dict[str, Any] | None:
+        """Return what a cell's output carries: its record, and those that the cell has left before.
 
-        A cell is run again, and used for another command, while what it did still holds.
+        A cell is run again, and used for another command, while what it did still holds. Only what it set a moment
+        ago, and sets anew now, holds no more.
         """
-        before = list(self._left.get(run.cell, ()))
+        left = self._left.get(run.cell, [])
+        if instead_of is not None and (dropped := instead_of.to_metadata()) in left:
+            left.remove(dropped)
+        before = list(left)
         if record is None and not before:
             return None
         if record is not None:

@@ -108,8 +108,9 @@ def _chosen(data: Mapping[str, Any]) -> dict[str, Any]:
     fits: dict[str, Callable[[Any], bool]] = {
         "model": lambda value: isinstance(value, str) and bool(value.strip()),
         "system": lambda value: isinstance(value, str),
-        "temperature": lambda value: _is_number(value) and 0 <= value <= 2,  # noqa: PLR2004 - the API's range
-        "max_tokens": lambda value: _is_number(value) and isinstance(value, int) and value > 0,
+        # ``None`` where a panel took back what the configuration sets.
+        "temperature": lambda value: value is None or (_is_number(value) and 0 <= value <= 2),  # noqa: PLR2004 - the API's range
+        "max_tokens": lambda value: value is None or (_is_number(value) and isinstance(value, int) and value > 0),
     }
     chosen = {name: data[name] for name, fit in fits.items() if name in data and fit(data[name])}
     params = data.get("params")

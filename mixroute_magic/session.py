@@ -19,6 +19,7 @@ from mixroute_magic.conversation.notebook import (
     current_run,
     execute_request,
     notebook_path,
+    on_console,
     server_root,
 )
 from mixroute_magic.conversation.replay import Beside
@@ -211,11 +212,13 @@ class Session:
         base_url = read_base_url(self.config.current("base_url"), allow_http=self.config.allow_http)
         return DEMO if self.demo_is_wanted() else host_of(base_url)
 
-    def view(self, models: Sequence[str], output_id: str) -> ReplyView:
-        """Open the view in which this front end can watch the answers of these models."""
+    def view(self, models: Sequence[str], output_id: str, *, form: str = "markdown") -> ReplyView:
+        """Open the view in which this front end can watch the answers of these models come, in one of the forms."""
+        from mixroute_magic.display.formats import is_plain
         from mixroute_magic.display.views import open_view
 
-        return open_view(models, output_id, terminal=execute_request(self.shell) is None, attended=self.attended())
+        terminal = on_console(execute_request(self.shell))
+        return open_view(models, output_id, terminal=terminal, attended=self.attended(), plain=is_plain(form))
 
     def replay_mode(self) -> str:
         """Return whether unchanged requests are answered from their records: ``off``, ``auto`` or ``only``."""

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pty
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,15 +85,6 @@ class TestTerminal:
     ) -> None:
         view.finish(Ending(reply=Reply("", "glm-5"), status="failed", metadata={}))
         assert capsys.readouterr().out == "glm-5 · tokens unknown · failed\n"
-
-    def test_reasoning_is_dimmed_on_a_real_terminal(self) -> None:
-        code = "from mixroute_magic.display.terminal import *; from mixroute_magic.wire import Chunk\n"
-        code += "view = TextView(); view.show(Chunk(reasoning='why')); view.show(Chunk(text='so'))"
-        ours, theirs = pty.openpty()
-        subprocess.run([sys.executable, "-c", code], cwd=ROOT, stdout=theirs, check=True)
-        os.close(theirs)
-        assert os.read(ours, 1000) == b"\x1b[2mwhy\x1b[0m\r\n\r\nso"
-        os.close(ours)
 
 
 def run(client: BlockingKernelClient, code: str, **metadata: str) -> str:

@@ -14,7 +14,16 @@ if TYPE_CHECKING:
 
     from IPython.core.interactiveshell import InteractiveShell
 
-__all__ = ["attended", "cell_id", "client_id", "current_run", "execute_request", "notebook_path", "server_root"]
+__all__ = [
+    "attended",
+    "cell_id",
+    "client_id",
+    "current_run",
+    "execute_request",
+    "notebook_path",
+    "on_console",
+    "server_root",
+]
 
 _VS_CODE = "vscode-notebook-cell"
 
@@ -39,6 +48,17 @@ def client_id(request: Mapping[str, Any] | None) -> str:
 def attended(request: Mapping[str, Any] | None) -> bool:
     """Say whether a page shows the running cell: nbclient and papermill take no input and name no cell."""
     return bool(cell_id(request) and (request or {}).get("content", {}).get("allow_stdin"))
+
+
+def on_console(request: Mapping[str, Any] | None) -> bool:
+    """Say whether the cell was typed at a prompt, where text is all that is shown: a terminal, or a kernel's console.
+
+    A notebook is no console, even where its front end names no cell: its server tells the kernel the path.
+    """
+    if request is None:
+        return True
+    typed = request.get("content", {}).get("allow_stdin") and not cell_id(request)
+    return bool(typed) and not os.environ.get("JPY_SESSION_NAME")
 
 
 def current_run(request: Mapping[str, Any] | None, execution_count: int) -> Run:

@@ -1,7 +1,8 @@
-"""The views of a reply, and of several, in a terminal."""
+"""The view of a reply where there is only text: a pipe, a kernel's console, a terminal that can do no more."""
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -12,74 +13,66 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mixroute_magic.display.output import Ending
+    from mixroute_magic.display.views import ReplyView
     from mixroute_magic.wire import Chunk
 
-__all__ = ["ColumnsView", "TextView"]
+__all__ = ["TextView", "told_again", "view_in_terminal", "write"]
+
+
+def view_in_terminal(models: Sequence[str], *, plain: bool) -> ReplyView:
+    """Return the view that standard output can show."""
+    if sys.stdout.isatty() and os.environ.get("TERM") not in {None, "", "dumb", "unknown"}:
+        from mixroute_magic.display.screen import ScreenView
+
+        return ScreenView(models, plain=plain)
+    return TextView(models)
 
 
 class TextView:
-    """Streams plain text to a terminal."""
-
-    def __init__(self) -> None:
-        self._thinking = False
-
-    def start(self) -> None:
-        """Wait without a word: a terminal's line stays when it is no longer true."""
-
-    def retrying(self, why: str, seconds: float, column: int = 0) -> None:  # noqa: ARG002 - there is one
-        """Tell that the question is asked again."""
-        _write(f"{without_controls(why)}; trying again in {max(1, round(seconds))} s\n")
-
-    def show(self, chunk: Chunk, column: int = 0) -> None:  # noqa: ARG002 - there is one
-        """Write the text at once; reasoning dimmed, or as one word where the output is not a terminal."""
-        if chunk.reasoning:
-            self._think(without_controls(chunk.reasoning))
-        if chunk.text:
-            _write(("\n\n" if self._thinking else "") + without_controls(chunk.text))
-            self._thinking = False
-
-    def ended(self, ending: Ending, column: int = 0) -> None:
-        """Nothing is told before the others have ended."""
-
-    def finish(self, ending: Ending) -> None:
-        """Close with the footer line."""
-        _write(("\n\n" if ending.reply.text or self._thinking else "") + footer(ending) + "\n")
-
-    def _think(self, reasoning: str) -> None:
-        if sys.stdout.isatty():
-            _write(f"\x1b[2m{reasoning}\x1b[0m")
-        elif not self._thinking:
-            _write("thinking …")
-        self._thinking = True
-
-
-class ColumnsView:
-    """Writes several answers one below the other, each when all of it is there: a terminal has one place to write."""
+    """Streams plain text; of several replies each is written when it has ended."""
 
     def __init__(self, models: Sequence[str]) -> None:
         self._models = models
+        self._thinking = False
 
     def start(self) -> None:
-        """Wait without a word."""
+        """Wait without a word: what is written stays when it is no longer true."""
 
     def retrying(self, why: str, seconds: float, column: int = 0) -> None:
-        """Tell which question is asked again."""
-        told = without_controls(f"{self._models[column]}: {why}")
-        _write(f"{told}; trying again in {max(1, round(seconds))} s\n")
+        """Tell that the question is asked again."""
+        write(f"{told_again(self._models, why, seconds, column)}\n")
 
-    def show(self, chunk: Chunk, column: int = 0) -> None:
-        """Wait for the rest."""
+    def show(self, chunk: Chunk, column: int = 0) -> None:  # noqa: ARG002 - several are not written before they end
+        """Write the text at once, and reasoning as one word."""
+        if len(self._models) > 1:
+            return
+        if chunk.reasoning and not self._thinking:
+            write("thinking …")
+            self._thinking = True
+        if chunk.text:
+            write(("\n\n" if self._thinking else "") + without_controls(chunk.text))
+            self._thinking = False
 
     def ended(self, ending: Ending, column: int = 0) -> None:
-        """Write an answer under its model's name."""
-        _write(f"── {without_controls(self._models[column])} ──\n\n{bundle(ending)['text/plain']}\n\n")
+        """Write one of several replies."""
+        write(f"── {without_controls(self._models[column])} ──\n\n{bundle(ending)['text/plain']}\n\n")
 
     def finish(self, ending: Ending) -> None:
-        """Write those that were cut short, and the line about all of them."""
-        _write(footer(ending) + "\n")
+        """Close with the footer line."""
+        begun = len(self._models) == 1 and (ending.reply.text or self._thinking)
+        last = footer(ending)
+        write(("\n\n" if begun else "") + (f"{last}\n" if last else ""))
 
 
-def _write(text: str) -> None:
+def told_again(models: Sequence[str], why: str, seconds: float, column: int) -> str:
+    """Return the line that tells why, and when, a question is asked again."""
+    model = f"{models[column]}: " if len(models) > 1 else ""
+    return f"{without_controls(model + why)}; trying again in {max(1, round(seconds))} s"
+
+
+def write(text: str) -> None:
+    """Write to standard output what its encoding can."""
     encoding = sys.stdout.encoding or "utf-8"
     sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
-    sys.stdout.flush()
+    if not hasattr(sys.stdout, "flush_interval"):  # a kernel's stream sends by itself, and not a message per word
+        sys.stdout.flush()

@@ -40,27 +40,30 @@ class ReplyView(Protocol):
         """Leave the final output; called exactly once."""
 
 
-def open_view(models: Sequence[str], output_id: str, *, terminal: bool, attended: bool) -> ReplyView:
+def open_view(
+    models: Sequence[str], output_id: str, *, terminal: bool, attended: bool, plain: bool = False
+) -> ReplyView:
     """Return the view in which whoever runs the cell can wait for ``models``; nothing is shown yet.
 
-    By ``output_id`` a later cell can change the output that stays (`show_again`).
+    By ``output_id`` a later cell can change the output that stays (`show_again`). A ``plain`` answer is not drawn as
+    Markdown while it comes.
     """
     if terminal:
-        from mixroute_magic.display.terminal import ColumnsView, TextView
+        from mixroute_magic.display.terminal import view_in_terminal
 
-        return ColumnsView(models) if len(models) > 1 else TextView()
-    return LiveView(models, output_id) if attended else StaticView(output_id)
+        return view_in_terminal(models, plain=plain)
+    return LiveView(models, output_id, plain=plain) if attended else StaticView(output_id)
 
 
 class LiveView:
     """Streams into a widget, and puts the final output in its place."""
 
-    def __init__(self, models: Sequence[str], output_id: str) -> None:
+    def __init__(self, models: Sequence[str], output_id: str, *, plain: bool) -> None:
         from IPython.display import DisplayHandle
 
         from mixroute_magic.display.live import LiveStream
 
-        self._stream = LiveStream(models)
+        self._stream = LiveStream(models, plain=plain)
         self._handle = DisplayHandle(output_id)
         self._leave = self._handle.display
 

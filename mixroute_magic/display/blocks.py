@@ -17,6 +17,7 @@ __all__ = ["Blocks", "Frame"]
 
 _ENDED_BY_BLANK_LINE = frozenset({"paragraph_open", "table_open", "blockquote_open", "heading_open", "hr"})
 _CODE_LINES = 40  # of an open block of code, after which its lines are closed as they come
+_ENDLESS = "~" * 1000  # begins a block of code that no line ends
 _IN_AN_ITEM = 2  # the level of what stands in the items of a list
 _FIRST_TAG = re.compile(r"<(pre|ul|ol)\b")
 
@@ -41,16 +42,16 @@ class Blocks:
     The rest stays source text. A long list is closed item by item, and a long block of code in blocks of lines: these
     parts are marked (``mr-on``), so that a page can join them. Only whole lines are parsed, since half a line may turn
     into anything, and a long open block is looked at again only after it has grown by an eighth, which keeps the cost
-    linear.
+    linear. ``plain`` text is not Markdown: all of it is one block of code.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, plain: bool = False) -> None:
         self._open = ""
         self._unsent = 0
         self._new_line = False
         self._look_at = 0
         self._env: dict[str, Any] = {}
-        self._fence = ""  # the line that began the open block of code, of which lines were closed
+        self._fence = _ENDLESS if plain else ""  # what began the open block of code, of which lines were closed
         self._goes_on = False  # whether what is open begins within a list or a block of code
         self._loose = False  # whether the items of that list are paragraphs
         self._number = 1  # of the first open item, since whoever writes may count 1, 1, 1

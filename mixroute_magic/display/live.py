@@ -38,9 +38,8 @@ class LiveStream:
     """
 
     def __init__(self, models: Sequence[str], *, plain: bool) -> None:
-        self._plain = plain
         self._widget = _ReplyWidget(names=list(models))
-        self._columns = [_Column() for _ in models]
+        self._columns = [_Column(plain=plain) for _ in models]
         self._news: queue.SimpleQueue[tuple[int, Mapping[str, Any]]] = queue.SimpleQueue()
         self._ended = threading.Event()
         # In a copy of the cell's context messages keep the cell as their parent.
@@ -112,8 +111,8 @@ class LiveStream:
 class _Column:
     """What one reply has to show, and has not shown yet."""
 
-    def __init__(self) -> None:
-        self._blocks = Blocks()
+    def __init__(self, *, plain: bool) -> None:
+        self._blocks = Blocks(plain=plain)
         self._text: list[str] = []
         self._reasoning: list[str] = []
         self._told: dict[str, Any] = {}

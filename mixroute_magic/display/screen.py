@@ -20,7 +20,7 @@ from rich.text import Text
 from mixroute_magic.display.formats import note, to_plain
 from mixroute_magic.display.markdown import block_tokens, parser, without_controls
 from mixroute_magic.display.output import footer, reasoning_line
-from mixroute_magic.display.terminal import told_again, write
+from mixroute_magic.display.terminal import running, told_again, write
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,6 +74,10 @@ class ScreenView:
     def retrying(self, why: str, seconds: float, column: int = 0) -> None:
         """Tell that the question is asked again."""
         self._print(Text(told_again(self._models, why, seconds, column), "dim"))
+
+    def running(self, tool: str, column: int = 0) -> None:
+        """Tell that a tool runs."""
+        self._print(Text(running(self._models, tool, column), "dim"))
 
     def show(self, chunk: Chunk, column: int = 0) -> None:  # noqa: ARG002 - several are not printed before they end
         """Let the text grow, and print what of it is finished."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mixroute_magic.display.views import ReplyView
     from mixroute_magic.wire import Chunk
 
-__all__ = ["TextView", "told_again", "view_in_terminal", "write"]
+__all__ = ["TextView", "running", "told_again", "view_in_terminal", "write"]
 
 
 def view_in_terminal(models: Sequence[str], *, plain: bool) -> ReplyView:
@@ -42,6 +42,10 @@ class TextView:
         """Tell that the question is asked again."""
         write(f"{told_again(self._models, why, seconds, column)}\n")
 
+    def running(self, tool: str, column: int = 0) -> None:
+        """Tell that a tool runs."""
+        write(f"{running(self._models, tool, column)}\n")
+
     def show(self, chunk: Chunk, column: int = 0) -> None:  # noqa: ARG002 - several are not written before they end
         """Write the text at once, and reasoning as one word."""
         if len(self._models) > 1:
@@ -62,6 +66,12 @@ class TextView:
         begun = len(self._models) == 1 and (ending.reply.text or self._thinking)
         last = footer(ending)
         write(("\n\n" if begun else "") + (f"{last}\n" if last else ""))
+
+
+def running(models: Sequence[str], tool: str, column: int) -> str:
+    """Return the line that tells which tool runs."""
+    model = f"{models[column]}: " if len(models) > 1 else ""
+    return without_controls(f"{model}running {tool} …")
 
 
 def told_again(models: Sequence[str], why: str, seconds: float, column: int) -> str:

@@ -30,6 +30,9 @@ class ReplyView(Protocol):
     def retrying(self, why: str, seconds: float, column: int = 0) -> None:
         """Tell that a failed request will be sent again in so many seconds."""
 
+    def running(self, tool: str, column: int = 0) -> None:
+        """Tell that a tool of the notebook runs before the answer goes on."""
+
     def show(self, chunk: Chunk, column: int = 0) -> None:
         """Show what one more chunk adds."""
 
@@ -77,6 +80,10 @@ class LiveView:
         """Count down to the next attempt."""
         self._stream.tell({"retry": why, "seconds": seconds}, column)
 
+    def running(self, tool: str, column: int = 0) -> None:
+        """Name the tool, and count its seconds."""
+        self._stream.tell({"tool": tool}, column)
+
     def show(self, chunk: Chunk, column: int = 0) -> None:
         """Add to the text that grows on the page."""
         self._stream.add(chunk.text, chunk.reasoning, column)
@@ -105,6 +112,9 @@ class StaticView:
         """Nobody is looking."""
 
     def retrying(self, why: str, seconds: float, column: int = 0) -> None:
+        """Nobody is looking."""
+
+    def running(self, tool: str, column: int = 0) -> None:
         """Nobody is looking."""
 
     def show(self, chunk: Chunk, column: int = 0) -> None:

@@ -85,9 +85,10 @@ BLOCKS = """(selector) => {
 LIVE, FINAL = ".mr-answer", ".jp-OutputArea-output.jp-RenderedMarkdown"
 
 
-def stream(lab: Lab, name: str, answer: str, until: str) -> NotebookPage:
+def stream(lab: Lab, name: str, answer: str, until: str, *, plain: bool = False) -> NotebookPage:
     """Open a notebook whose cell streams an answer, and return when the page shows its last words."""
-    source = f"GO = {name!r}\nANSWER = {answer!r}\n{CELL}"
+    cell = CELL.replace("terminal=False", f"terminal=False, plain={plain}")
+    source = f"GO = {name!r}\nANSWER = {answer!r}\n{cell}"
     cells = [nbformat.v4.new_code_cell(source, metadata={"jupyter": {"source_hidden": True}})]
     opened = lab.open(nbformat.v4.new_notebook(cells=cells), f"{name}.ipynb")
     opened.start()
@@ -137,6 +138,14 @@ def test_a_long_block_of_code_is_one_block_though_it_came_in_parts(lab: Lab) -> 
     final = opened.page.evaluate(BLOCKS, FINAL)[0]
     assert live["words"] == final["words"] == " ".join(LINES.split())
     assert abs(live["height"] - final["height"]) <= 2
+
+
+def test_a_plain_answer_is_no_markdown_while_it_comes(lab: Lab) -> None:
+    opened = stream(lab, "plain", "- *one*\n\n```\n" * 50 + "end", "end", plain=True)
+    assert opened.page.locator(".mr-answer").evaluate("node => node.textContent.trim()").startswith("- *one*\n\n```\n-")
+    assert opened.page.locator(".mr-answer").locator("li, em").count() == 0
+    assert opened.page.locator(".mr-answer > pre").count() > 0
+    finish(opened, "plain")
 
 
 def test_what_was_selected_stays_selected_while_more_comes(lab: Lab) -> None:

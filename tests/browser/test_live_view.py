@@ -173,13 +173,15 @@ def test_text_grows_in_the_page_and_ends_as_markdown(lab: Lab) -> None:
 
 def test_each_state_has_its_words(lab: Lab) -> None:
     states = "view.retrying('the gateway is busy', 30.0)\nwait_for('b')\nshow(reasoning='one two')\nwait_for('c')\n"
-    page = lab.open(notebook(f"{SETUP}{states}show(text='Hello')\nwait_for('d')\n{FINISH}"), "states.ipynb")
+    states += "view.running('weather')\nwait_for('d')\nshow(text='Hello')\nwait_for('e')\n"
+    page = lab.open(notebook(f"{SETUP}{states}{FINISH}"), "states.ipynb")
     page.start()
     status, spoken = page.page.locator(".mr-clock"), page.page.get_by_role("status").locator(":scope.mr-phase")
     for words, phase, go_on in [
         ("the gateway is busy · again in", "retrying", "b"),
         ("glm-5 · thinking", "thinking", "c"),
-        ("glm-5 · answering", "answering", "d"),
+        ("glm-5 · running weather", "running weather", "d"),
+        ("· ≈ 1 tokens", "answering", "e"),
     ]:
         status.get_by_text(words).wait_for()
         assert spoken.text_content() == f"glm-5 is {phase}"

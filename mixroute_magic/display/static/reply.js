@@ -274,12 +274,11 @@ export default () => {
       const { rendermime } = model.widget_manager ?? {};
       const columns = replies.map((reply) => new Column(reply, rendermime, { named: several }));
       el.classList.add("mr-reply");
-      el.append(...columns.map(({ node }) => node));
-      const stop = stopButton(model);
-      if (several) {
-        el.classList.add("mr-several");
-        el.append(element("div", "mr-bar", ...stop));
-      } else columns[0].buttons.append(...stop);
+      const row = element("div", several ? "mr-several" : "", ...columns.map(({ node }) => node));
+      row.style.setProperty("--mr-columns", columns.length === 4 ? 2 : Math.min(columns.length, 3)); // as in the table
+      const bar = several ? element("div", "mr-status") : columns[0].buttons;
+      bar.append(...stopButton(model));
+      el.append(row, ...(several ? [bar] : []));
       views.add(columns);
       return () => views.delete(columns);
     },

@@ -39,15 +39,22 @@ function fragment(html) {
   return template.content;
 }
 
-// Lets the page typeset formulas and colour code as it will in the final output. These are objects of JupyterLab that are
-// no public interface: where they are missing, or do not do just that, the text stays as it is.
+const idle = () => new Promise((resolve) => (window.requestIdleCallback ?? setTimeout)(resolve, { timeout: 500 }));
+
+// Lets the page typeset formulas and colour code as it will in the final output, when it has time. These are objects of
+// JupyterLab that are no public interface: where they are missing, or do not do just that, the text stays as it is.
 async function beautify(nodes, rendermime) {
   for (const node of nodes) {
     const text = node.textContent;
+    const codes = node.matches("pre") ? node.children : node.querySelectorAll("pre > code");
     try {
-      if (FORMULA.test(text) && !MACRO.test(text)) rendermime.latexTypesetter.typeset(node);
-      for (const code of node.parentNode.querySelectorAll("pre > code[class]")) {
-        if (node.contains(code)) await colour(code, rendermime.markdownParser);
+      if (FORMULA.test(text) && !MACRO.test(text)) {
+        await idle();
+        rendermime.latexTypesetter.typeset(node);
+      }
+      for (const code of codes) {
+        await idle();
+        await colour(code, rendermime.markdownParser);
       }
     } catch {
       return;
@@ -144,6 +151,7 @@ class Column {
   constructor(reply, rendermime, { named }) {
     this.reply = reply;
     this.named = named; // by a heading, where there are others
+    this.beautified = Promise.resolve();
     this.rendermime = rendermime;
     this.words = element("summary", "");
     this.thoughts = new Text(reply.reasoning);
@@ -188,7 +196,7 @@ class Column {
     before?.classList.toggle("mr-before", nodes[0]?.matches(".mr-on") ?? false);
     this.tail.before(closed);
     for (const node of nodes) if (node.matches("pre") && !node.textContent) node.hidden = true;
-    beautify(nodes, this.rendermime);
+    this.beautified = this.beautified.then(() => beautify(nodes, this.rendermime)); // one after the other
   }
 
   mark() {

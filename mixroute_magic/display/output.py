@@ -146,9 +146,13 @@ def _table(answers: Sequence[Ending]) -> str:
 
 
 def _quoted(message: Message) -> str:
-    """Return a message that was said before: an answer as it was shown, a question as a quotation."""
-    text = make_safe(message.text).rstrip()
-    return text if message.role == "assistant" else "\n".join(f"> {line}".rstrip() for line in text.split("\n"))
+    """Return a message that was said before: an answer as it was shown, a question as a quotation.
+
+    It is quoted first and made safe then, since no blank line keeps a quoted block of code from what stands above it.
+    """
+    text = without_controls(message.text).rstrip()
+    quoted = text if message.role == "assistant" else "\n".join(f"> {line}".rstrip() for line in text.split("\n"))
+    return make_safe(quoted)
 
 
 def reasoning_line(reasoning: str) -> str:

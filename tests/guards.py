@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -68,16 +70,8 @@ GUARDS = [
         r'text, found = _OPEN_BRACKET.sub(r"\1&#91;", text), 0',
     ),
     Guard("code spans", "code = span[0] if _neutral(span[0]) == span[0] else", "code = span[0] if True else"),
-    Guard(
-        "code with a language",
-        "not _BAD_INFO.search(code.info) and _neutral(code.content) == code.content",
-        "_neutral(code.content) == code.content",
-    ),
-    Guard(
-        "code with markup",
-        "not _BAD_INFO.search(code.info) and _neutral(code.content) == code.content",
-        "not _BAD_INFO.search(code.info)",
-    ),
+    Guard("code with markup", "for text in (first_line, code.content)", "for text in (first_line,)"),
+    Guard("code below markup", "for text in (first_line, code.content)", "for text in (code.content,)"),
     Guard("languages are words", 'language = words[0] if words else "text"', "language = code.info"),
     Guard("diagrams", "code.info.lower() and _BAD_DIAGRAM.search(code.content)", "code.info.lower() and False"),
     Guard("a fence is longer than those within", "max(3, longest + 1)", "3"),
@@ -102,9 +96,8 @@ GUARDS = [
 
 def without(guard: Guard, answers: dict[str, str]) -> dict[str, dict[str, str]]:
     """Return what is made of answers where a guard is missing."""
-    import json
-
     asked = json.dumps([guard.module, guard.source, guard.removed, answers])
-    ran = subprocess.run([sys.executable, "-c", WITHOUT], input=asked, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-c", WITHOUT]
+    ran = subprocess.run(command, input=asked, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     return json.loads(ran.stdout)

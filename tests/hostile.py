@@ -114,6 +114,7 @@ ATTACKS = {
     "formula in an address": f'http://a$" onmouseover="{ATTACK}" $',
     "formula in a mail": f'<mailto:a$" onmouseover="{ATTACK}" $>',
     "language with a quotation mark": f'``` x" onmouseover="{ATTACK}\ny\n```',
+    "image as a language": "\xa0>\n```![x](http://hostile.test/x.png)",
     "formula in other marks in an address": f'http://a\\\\(" onmouseover="{ATTACK}" \\\\)',
     "formula in a title": f'[x](http://a "$") " onmouseover="{ATTACK}" $")',
     "formula from a language on": f'```py\\\\(\n" onmouseover="{ATTACK}" \\\\)\n```',

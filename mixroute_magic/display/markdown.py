@@ -91,7 +91,7 @@ def make_safe(markdown: str, *, apart: bool = False) -> str:
             continue
         start, end = token.map
         fenced = token.level == 0 and token.type == "fence"
-        if _is_inert(token):
+        if _is_inert(token, lines[start]):
             safe += [*prose(lines[done:start]), *lines[start:end]]
             safe += [token.markup] if fenced and not is_closed(lines[start:end], token.markup) else []
         elif fenced and not _END_OF_FORMULA.search(token.content):
@@ -225,9 +225,9 @@ def _without_macros(text: str) -> str:
     return text.replace("&", "&amp;") if _MACRO.search(unescape(text)) else text
 
 
-def _is_inert(code: Token) -> bool:
+def _is_inert(code: Token, first_line: str) -> bool:
     """Tell whether a block of code would do nothing even if all of it were read as prose."""
-    return not _BAD_INFO.search(code.info) and _neutral(code.content) == code.content
+    return all(_neutral(text) == text for text in (first_line, code.content))
 
 
 def is_closed(lines: Sequence[str], markup: str) -> bool:

@@ -202,6 +202,7 @@ FAULTS = """(root) => {
   const isFaultOfDiagram = (element) =>
     !/^(div|figure|img|figcaption|details|summary|pre|code|br)$/.test(element.localName) ||
     element.getAttributeNames().some((name) => /^on/.test(name)) ||
+    /hostile.test/.test(element.outerHTML) || // what it shows may be fetched
     !/^data:image\\/svg/.test(element.getAttribute("src") ?? "data:image/svg");
   return [...root.querySelectorAll("*")].filter(isFault).map((element) => element.outerHTML.slice(0, 300));
 }"""

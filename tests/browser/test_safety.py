@@ -148,6 +148,7 @@ def test_each_guard_is_missed(lab: Lab) -> None:
     page = lab.open(one_cell("1"), "guards.ipynb").page
     watch = Watch(page, address(page))
     guarded = made(ATTACKS)
+    assert not _gets_through(page, watch, {"final": {}, "live": {}}, guarded)
     assert [guard.name for guard in GUARDS if not _gets_through(page, watch, guarded, without(guard, ATTACKS))] == []
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 TESTS = Path(__file__).parents[1]
 
 # Each attack in two columns of the live view, as reasoning and as an answer: once closed by what follows, once open.
-# Then each in an output of its own.
+# Then each in an output of its own, and all of them side by side.
 CELL = f"""{FEED.partition("view = ")[0]}
 import pathlib, sys
 from mixroute_magic.display.output import bundle, leave
@@ -40,11 +40,13 @@ for column, text in enumerate(answers):
     view.retrying(text, 1000.0, column) if column % 3 == 0 else None
 while not pathlib.Path("shown").exists():
     time.sleep(0.02)
-for name, text in ATTACKS.items():
+def ending(text, **more):
     reply = Reply(text=text, model=text, reasoning=text, finish_reason=text)
+    return Ending(reply=reply, status="failed", notes=[text], error=[text], name=text, **more)
+for name, text in ATTACKS.items():
     before = [Message("user", text), Message("assistant", text)]
-    leave(name, bundle(Ending(reply=reply, status="failed", notes=[text], before=before)), {{}})
-view.finish(Ending(reply=Reply(text="The end.", model="m"), status="complete"))
+    leave(name, bundle(ending(text, before=before)), {{}})
+view.finish(ending("", alternatives=[ending(text) for text in ATTACKS.values()]))
 """
 LIVE = f"""() => [...document.querySelectorAll(".mr-answer, .mr-thoughts")].flatMap((shown) => {{
   const copy = shown.cloneNode(true);

@@ -131,7 +131,7 @@ def _table(answers: Sequence[Ending]) -> str:
     stays open. The attributes are for GitHub, which takes no styles; the styles for JupyterLab, which has its own.
     """
     columns = 2 if len(answers) == 4 else min(len(answers), _MOST_COLUMNS)  # noqa: PLR2004 - two rows of two
-    style = "text-align:left;vertical-align:top;line-height:1.6"
+    style = "text-align:left;vertical-align:top;line-height:1.6;overflow-wrap:anywhere"
     cell = f'align="left" valign="top" width="{100 // columns}%" style="{style}"'
     lines = ['<table width="100%" style="font-size:inherit">']
     for start in range(0, len(answers), columns):

@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mixroute_magic.display.blocks import Blocks, Frame
@@ -82,7 +82,8 @@ class Page:
         """The HTML of all of it, as if what is open had just ended."""
         fence = [token for token in block_tokens(self.source) if token.type == "fence"][-1:] if self.code else []
         began = [self.source.split("\n")[token.map[0]] + "\n" for token in fence if token.map]
-        return self.html + parser().render("".join([*began, self.open]))
+        rest = parser().render("".join([*began, self.open]))
+        return self.html + (rest.replace("<pre", '<pre class="mr-on"', 1) if self.code else rest)
 
 
 def stream(pieces: list[str]) -> Page:
@@ -141,6 +142,7 @@ def test_any_cutting_shows_the_whole_document(document: str, data: st.DataObject
 
 
 @given(DOCUMENTS)
+@example("``````" + "code\n" * 45)
 def test_line_by_line_the_parts_of_lists_and_code_join_to_what_they_are(document: str) -> None:
     document += "\n\n```\n```\n~~~\n~~~\n\nend\n\nend\n\n"
     page = stream(document.splitlines(keepends=True))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -102,6 +102,8 @@ ATTACKS = {
     "half a formula": f"$$ {IMG}",
     "formula that runs on into code": f"$$\n```\n$$ {IMG}\n```",
     "environment that runs on into code": f"\\begin{{x}}\n```\n\\end{{x}} {IMG}\n```",
+    "formula that runs on into the next line": f"\\\\(\n```html\n\\\\) {IMG}\n```",
+    "formula that runs on within a quotation": "` http:// $\n~~~\n$[x](javascript:x)\n~~~",
     # Diagrams
     "diagram with a picture": f"```mermaid\nflowchart LR\nA@{{ img: '{HOST}/x.png' }}\n```",
     "diagram with markup": f"```mermaid\nflowchart LR\nA[{IMG}]\n```",
@@ -112,6 +114,12 @@ ATTACKS = {
     "formula in an address": f'http://a$" onmouseover="{ATTACK}" $',
     "formula in a mail": f'<mailto:a$" onmouseover="{ATTACK}" $>',
     "language with a quotation mark": f'``` x" onmouseover="{ATTACK}\ny\n```',
+    "image as a language": "\xa0>\n```![x](http://hostile.test/x.png)",
+    "formula in other marks in an address": f'http://a\\\\(" onmouseover="{ATTACK}" \\\\)',
+    "formula in a title": f'[x](http://a "$") " onmouseover="{ATTACK}" $")',
+    "formula from a language on": f'```py\\\\(\n" onmouseover="{ATTACK}" \\\\)\n```',
+    "two labels that run on": f"[x\n[y\n\n```html\n]: http://y\n{IMG}\n```",
+    "lines that end in another way": "x\r\r[a]: javascript:x\n\n[a]",
     "label that runs on": f"[x\n\n```html\n]: http://y\n{IMG}\n```",
     "title that runs on": f'[a]: http://x "\n\n```html\n"\n{IMG}\n```',
     "fence, address and formula": f'```py "x"http://a$" onmouseover="{ATTACK}" $`{IMG}`\n\n',
@@ -174,15 +182,19 @@ FRAGMENTS = [
 FAULTS = """(root) => {
   const known = new Set(("P H1 H2 H3 H4 H5 H6 A CODE PRE UL OL LI BLOCKQUOTE EM STRONG DEL S BR HR TABLE THEAD TBODY " +
     "TR TH TD SPAN INPUT DETAILS SUMMARY").split(" "));
-  const attributes = /^(href|class|id|target|rel|align|style|start|type|disabled|checked|title|data-jupyter-id)$/;
+  const attributes = new Set(("href class id target rel align style start type disabled checked title width valign " +
+    "data-jupyter-id").split(" "));
+  const styles = new Set(("text-align vertical-align line-height font-size background margin white-space word-break " +
+    "overflow-wrap").split(" "));
+  const isStyle = (style) => !style.trim() || (styles.has(style.split(":")[0].trim()) && !/[(\\\\]/.test(style));
   const isFault = (element) => {
     if (element.closest("mjx-container")) return isFaultOfFormula(element);
     if (element.closest(".jp-RenderedMermaid, .jp-Mermaid")) return isFaultOfDiagram(element);
     if (element.matches("div.highlight")) return false; // an export's
     return !known.has(element.localName.toUpperCase()) ||
-      !element.getAttributeNames().every((name) => attributes.test(name)) ||
+      !element.getAttributeNames().every((name) => attributes.has(name)) ||
       !/^(https?:|mailto:|#)/.test(element.getAttribute("href") ?? "#") ||
-      !/^(text-align: ?(left|right|center);?)?$/.test(element.getAttribute("style") ?? "") ||
+      !(element.getAttribute("style") ?? "").split(";").every(isStyle) ||
       (element.id && !/^H[1-6]$/.test(element.tagName)) ||
       (element.localName === "input" && element.type !== "checkbox");
   };
@@ -194,6 +206,7 @@ FAULTS = """(root) => {
   const isFaultOfDiagram = (element) =>
     !/^(div|figure|img|figcaption|details|summary|pre|code|br)$/.test(element.localName) ||
     element.getAttributeNames().some((name) => /^on/.test(name)) ||
+    /hostile.test/.test(element.outerHTML) || // what it shows may be fetched
     !/^data:image\\/svg/.test(element.getAttribute("src") ?? "data:image/svg");
   return [...root.querySelectorAll("*")].filter(isFault).map((element) => element.outerHTML.slice(0, 300));
 }"""
@@ -236,15 +249,26 @@ def made(answers: Mapping[str, str]) -> dict[str, dict[str, str]]:
         blocks.add(f"{text}\n\nend\n\nend\n\n")
         return blocks.take().html
 
-    def output(text: str) -> str:
+    def ending(text: str, **more: Any) -> Ending:
         reply = Reply(text=text, model=text, reasoning=text, finish_reason=text)
-        before = [Message("user", text), Message("assistant", text)]
-        return bundle(Ending(reply=reply, status="complete", notes=[text], before=before))["text/markdown"]
+        return Ending(reply=reply, status="failed", notes=[text], error=[text], name=text, **more)
+
+    def shown(text: str, **more: Any) -> str:
+        return bundle(ending(text, **more))["text/markdown"]
+
+    def output(text: str) -> str:
+        return shown(text, before=[Message("user", text), Message("assistant", text)])
+
+    def forms(text: str) -> str:
+        return "\n\n".join(shown(text, form=form) for form in ("text", "json", "code"))
+
+    def table(text: str) -> str:
+        return shown(text, alternatives=[ending(text), ending(CODE), ending(text), ending(LABEL)])
 
     def joined(text: str) -> str:
         outputs = [{"text/markdown": make_safe(part), "text/plain": ""} for part in (text, CODE, text, LABEL)]
         return Shown(text, outputs, {})._repr_mimebundle_()[0]["text/markdown"]
 
-    documents = {"answer": make_safe, "output": output, "joined": joined}
+    documents = {"answer": make_safe, "output": output, "forms": forms, "table": table, "joined": joined}
     final = {f"{place}: {name}": make(text) for name, text in answers.items() for place, make in documents.items()}
     return {"final": final, "live": {name: live(text) for name, text in answers.items()}}

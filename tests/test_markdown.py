@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -168,3 +170,26 @@ def test_text_as_html_is_one_line_that_means_only_itself() -> None:
 
 def test_controls_go_and_lines_stay() -> None:
     assert without_controls("a\tb\nc\r\x00\x1b\x7f\x9b") == "a\tb\nc"
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "Some *words*, `code`, [a link](https://a.b), $x$.\n\n",
+        "word ",
+        "中",
+        "- [a\n",
+        "!",
+        "`` ` ",
+        "$$ ",
+        "```html\n<b>\n```\n\n",
+    ],
+)
+def test_ten_times_the_text_costs_about_ten_times_as_much(unit: str) -> None:
+    def cost(length: int) -> float:
+        text = unit * (length // len(unit))
+        begun = time.process_time()
+        make_safe(text)
+        return time.process_time() - begun
+
+    assert min(cost(300_000) for _ in range(2)) < 40 * max(cost(30_000), 0.003)  # the square would be a hundred

@@ -44,7 +44,7 @@ _TITLE = r"(?:[ \t]+\"[^\"\\$<>`\n]*\")?"
 # What is dangerous in prose, as it is written.
 _TAG = re.compile(r"<(?=[A-Za-z/!?])")
 _AUTOLINK = re.compile(rf"<({_URL})>")
-_IMAGE = re.compile(r"!+(?=\[[^\[\]]*\]\()")
+_IMAGE = re.compile(r"(?<!!)!+(?=\[[^\[\]]*\]\()")
 _BANG = re.compile(r"!(?=\[)")
 _LINK = re.compile(rf"\]\((?!{_URL}{_TITLE}\))")
 # The label may have begun before this piece of text.
@@ -63,9 +63,8 @@ _UP_TO_BAD_INFO = re.compile(rf"^.*(?=(?:{_BAD_INFO.pattern}))", re.IGNORECASE |
 _FENCE = re.compile(r"`{3,}|~{3,}")
 # nbconvert lets a formula run on, out of the prose above and over the line that begins a block of code.
 _END_OF_FORMULA = re.compile(r"\$\$|\\\]|\\end\{")
-_OPEN_BRACKET = re.compile(
-    r"(^[ \t>*+\-\d.)]*(?:\[[ xX]\][ \t]+)?)\[(?=(?:\\.|[^\[\]\\])*\\?\Z)", re.DOTALL | re.MULTILINE
-)
+_BRACKET = re.compile(r"\\.|([\[\]])", re.DOTALL)  # or what is escaped
+_BEFORE_LABEL = re.compile(r"[ \t>*+\-\d.)]*(?:\[[ xX]\][ \t]+)?")
 # Diagrams are drawn by the page: those that may fetch, style or link stay code.
 _BAD_DIAGRAM = re.compile(r"[<\\]|//|%%\{|url|img|icon|config|click|href|import", re.IGNORECASE)
 
@@ -91,7 +90,7 @@ def make_safe(markdown: str, *, apart: bool = False) -> str:
             continue
         start, end = token.map
         fenced = token.level == 0 and token.type == "fence"
-        if _is_inert(token):
+        if _is_inert(token, lines[start]):
             safe += [*prose(lines[done:start]), *lines[start:end]]
             safe += [token.markup] if fenced and not is_closed(lines[start:end], token.markup) else []
         elif fenced and not _END_OF_FORMULA.search(token.content):
@@ -173,15 +172,23 @@ def _prose(lines: Sequence[str]) -> list[str]:
         return []
     pieces = _BLANK_LINES.split("\n".join(lines))
     text = "".join(_paragraph(piece) if piece.strip() else piece for piece in pieces)
-    found = 1
-    while found:  # the last one that was open may have hidden another
-        text, found = _OPEN_BRACKET.subn(r"\1&#91;", text)
-    return text.split("\n")
+    return _without_open_labels(text).split("\n")
 
 
 def _prose_apart(lines: Sequence[str]) -> list[str]:
     """Make prose harmless, and show what defines links as it is written."""
     return _ANY_DEFINITION.sub(r"\1&#58;", "\n".join(_prose(lines))).split("\n") if lines else []
+
+
+def _without_open_labels(text: str) -> str:
+    """Write the last brackets, those that nothing closes, as entities: from the end on, as each may hide another."""
+    end = len(text)
+    for bracket in reversed([found.start() for found in _BRACKET.finditer(text) if found[1]]):
+        line = text[text.rfind("\n", 0, bracket) + 1 : bracket]
+        if text[bracket] == "]" or not _BEFORE_LABEL.fullmatch(line):
+            break
+        end = bracket
+    return text[:end] + _BRACKET.sub(lambda found: "&#91;" if found[1] else found[0], text[end:])
 
 
 def _paragraph(text: str) -> str:
@@ -225,9 +232,9 @@ def _without_macros(text: str) -> str:
     return text.replace("&", "&amp;") if _MACRO.search(unescape(text)) else text
 
 
-def _is_inert(code: Token) -> bool:
+def _is_inert(code: Token, first_line: str) -> bool:
     """Tell whether a block of code would do nothing even if all of it were read as prose."""
-    return not _BAD_INFO.search(code.info) and _neutral(code.content) == code.content
+    return all(_neutral(text) == text for text in (first_line, code.content))
 
 
 def is_closed(lines: Sequence[str], markup: str) -> bool:

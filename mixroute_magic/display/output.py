@@ -131,7 +131,7 @@ def _table(answers: Sequence[Ending]) -> str:
     stays open. The attributes are for GitHub, which takes no styles; the styles for JupyterLab, which has its own.
     """
     columns = 2 if len(answers) == 4 else min(len(answers), _MOST_COLUMNS)  # noqa: PLR2004 - two rows of two
-    style = "text-align:left;vertical-align:top;line-height:1.6"
+    style = "text-align:left;vertical-align:top;line-height:1.6;overflow-wrap:anywhere"
     cell = f'align="left" valign="top" width="{100 // columns}%" style="{style}"'
     lines = ['<table width="100%" style="font-size:inherit">']
     for start in range(0, len(answers), columns):
@@ -146,9 +146,13 @@ def _table(answers: Sequence[Ending]) -> str:
 
 
 def _quoted(message: Message) -> str:
-    """Return a message that was said before: an answer as it was shown, a question as a quotation."""
-    text = make_safe(message.text).rstrip()
-    return text if message.role == "assistant" else "\n".join(f"> {line}".rstrip() for line in text.split("\n"))
+    """Return a message that was said before: an answer as it was shown, a question as a quotation.
+
+    It is quoted first and made safe then, since no blank line keeps a quoted block of code from what stands above it.
+    """
+    text = without_controls(message.text).rstrip()
+    quoted = text if message.role == "assistant" else "\n".join(f"> {line}".rstrip() for line in text.split("\n"))
+    return make_safe(quoted)
 
 
 def reasoning_line(reasoning: str) -> str:

@@ -1,14 +1,11 @@
-"""The live view in JupyterLab: text that grows, the Markdown that stays, and hostile answers that do nothing."""
+"""The live view in JupyterLab: text that grows, and the Markdown that stays."""
 
 from __future__ import annotations
 
-import random
 from typing import TYPE_CHECKING
 
 import nbformat
 from kernels import FEED
-
-from mixroute_magic.display.markdown import make_safe
 
 if TYPE_CHECKING:
     from conftest import Lab
@@ -23,126 +20,6 @@ FINISH = """
 view.finish(Ending(reply=builder.reply(1.2), status="complete", metadata={"version": 1}))
 """
 TEXT_LENGTH = "() => document.querySelector('.mr-answer')?.textContent.length ?? 0"
-ATTACK = "window.pwned = true"
-FRAGMENTS = [
-    *[
-        "\n",
-        "\n",
-        "\n\n",
-        "\n\n",
-        " ",
-        "    ",
-        "\t",
-        "- ",
-        "> ",
-        "1. ",
-        "# ",
-        "text",
-        "|",
-        "*",
-        "~",
-        "\\",
-        "\r",
-        "\u2028",
-    ],
-    *[
-        "```",
-        "````",
-        "~~~",
-        "`",
-        "``",
-        "$",
-        "$$",
-        "\\\\(",
-        "\\\\)",
-        "\\begin{x}",
-        "\\end{x}",
-        "{",
-        "}",
-        "@@0@@",
-    ],
-    *[
-        '[a]: b "',
-        "[a]: http://x",
-        "[a]: javascript:x",
-        "[a]:",
-        "[x",
-        "](",
-        "(",
-        ")",
-        '"',
-        "[a]",
-        "![a]",
-        "\n]: http://y\n",
-    ],
-    *[
-        f"<img src=x onerror={ATTACK}>",
-        f"<script>{ATTACK}</script>",
-        "<",
-        "<!--",
-        "-->",
-        "</pre>",
-        "<pre>",
-        "&lt;",
-        "&#60;img>",
-    ],
-    *[
-        "![a](http://127.0.0.1:1/x.png)",
-        "[x](javascript:x)",
-        "[x](java&Tab;script:x)",
-        "<javascript:x>",
-        "<https://a$b>",
-    ],
-    *[
-        "http://a",
-        'www.a.b$" onmouseover=x $',
-        '[x](http://a(b)$" onmouseover="x" $)',
-        '``` x" onmouseover="',
-        '```py "x"',
-    ],
-    *[
-        "$\\href{javascript:x}{y}$",
-        "\n```\n",
-        f"\n\n```html\n<img src=x onerror={ATTACK}>\n```\n\n",
-        "- ```\n  <b>\n  ```\n",
-    ],
-]
-# Each of these was a way through an earlier version, or through JupyterLab's own renderer.
-HOLES = [
-    f'[x](http://a$" onmouseover="{ATTACK}" $)',
-    f'http://a$" onmouseover="{ATTACK}" $',
-    f'``` x" onmouseover="{ATTACK}\ny\n```',
-    f"[x\n\n```html\n]: http://y\n<img src=x onerror={ATTACK}>\n```",
-    f'[a]: http://x "\n\n```html\n"\n<img src=x onerror={ATTACK}>\n```',
-    f'```py "x"http://a$" onmouseover="{ATTACK}" $`<img src=x onerror=x>`\n\n',
-    '```mermaid```html\\www.a.b$" onmouseover=x $    <img src=x onerror=x>',
-    f'```**``` x" onmouseover="{ATTACK}* \\\\]\n```\n<div\n```\n\n',
-    "[a\n\nb]: javascript:x\n\n[a b]",
-    "- [ ] [a]: javascript:x\n\n[a]",
-    "$\\unicode[x;position:fixed]{65}$",
-]
-# Rendered as in a cell that its user ran: trusted, so that nothing is sanitised.
-RENDER = """async (documents) => {
-  const allowed = new Set(("P H1 H2 H3 H4 H5 H6 A CODE PRE UL OL LI BLOCKQUOTE EM STRONG DEL BR HR TABLE THEAD TBODY " +
-    "TR TH TD SPAN INPUT").split(" "));
-  const rendermime = window.jupyterapp.shell.currentWidget.content.rendermime;
-  const faults = [];
-  for (const source of documents) {
-    const renderer = rendermime.createRenderer("text/markdown");
-    await renderer.renderModel(rendermime.createModel({ data: { "text/markdown": source }, trusted: true }));
-    for (const element of renderer.node.querySelectorAll("*")) {
-      const names = element.getAttributeNames();
-      const address = element.getAttribute("href") ?? "http://";
-      const known = /^(href|class|id|target|rel|align|style|start|type|disabled|checked|data-jupyter-id)$/;
-      if (!allowed.has(element.tagName) || !names.every((name) => known.test(name)) ||
-          !/^(https?:|mailto:|#)/.test(address)) {
-        faults.push([source, element.outerHTML]);
-      }
-    }
-    renderer.dispose();
-  }
-  return faults;
-}"""
 
 
 def notebook(*cells: str) -> nbformat.NotebookNode:
@@ -188,32 +65,3 @@ def test_each_state_has_its_words(lab: Lab) -> None:
         (page.path.parent / go_on).touch()
     page.wait()
     page.page.locator(".jp-OutputArea details summary", has_text="Reasoning (2 words)").wait_for()
-
-
-def test_a_hostile_answer_does_nothing_live_or_at_the_end(lab: Lab) -> None:
-    attacks = [*HOLES, *(fragment for fragment in FRAGMENTS if len(fragment) > 9)]
-    hostile = "\n\n".join([*sorted(attacks, key=lambda attack: "```" in attack), "The end."])
-    show = f"show(reasoning={hostile!r})\nshow(text={hostile!r})\nwait_for('shown')\n"
-    page = lab.open(notebook(f"{SETUP}{show}{FINISH}"), "hostile.ipynb")
-    requests: list[str] = []
-    page.page.on("request", lambda request: requests.append(request.url))
-    page.start()
-    page.page.locator(".mr-answer", has_text="The end.").wait_for()
-    armed = page.page.locator(".jp-OutputArea").locator("img, script, [onmouseover], [href^=javascript]")
-    assert armed.count() == 0
-    (page.path.parent / "shown").touch()
-    page.wait()
-    page.page.locator(".jp-RenderedMarkdown em", has_text="tokens unknown").wait_for()
-    assert armed.count() == 0
-    assert page.page.evaluate("window.pwned") is None
-    assert not [url for url in requests if ":1/" in url or url.startswith(("http://a", "http://x", "https://a"))]
-
-
-def test_jupyterlab_reads_no_markup_in_any_safe_document(lab: Lab) -> None:
-    page = lab.open(notebook("1"), "fuzz.ipynb").page
-    pieces = random.Random(20261123)
-    documents = ["".join(pieces.choices(FRAGMENTS, k=pieces.randint(2, 16))) for _ in range(400)]
-    assert page.evaluate(RENDER, [make_safe(document) for document in [*HOLES, *documents]]) == []
-    unsafe = page.evaluate(RENDER, HOLES[:3])
-    assert len(unsafe) >= 3, "the check itself sees what an unguarded renderer does"
-    assert page.evaluate("window.pwned") is None

@@ -496,9 +496,11 @@ def hold(machine: Callable[[], RuleBasedStateMachine]) -> None:
     )
 
 
+@pytest.mark.timeout(0)  # by hand it takes long
 def test_the_next_request_is_read_off_the_saved_file(kernel: Page, gateway: ScriptedGateway, answers: Answers) -> None:
     hold(lambda: Notebook(kernel, gateway, answers))
 
 
+@pytest.mark.timeout(0)
 def test_the_next_request_is_read_off_the_live_page(kernel: Page, gateway: ScriptedGateway, answers: Answers) -> None:
     hold(lambda: LiveNotebook(kernel, gateway, answers))

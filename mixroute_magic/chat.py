@@ -265,7 +265,8 @@ def ask(
             asked.close(ledger)
             notes = [*answer_notes(turn, plan.form), *cell_notes(plan, turn, replaced)]
             metadata, before = turn.to_metadata(), plan.shown_before()
-            view.finish(ending_of(turn, notes, form=plan.form, before=before, metadata=metadata))
+            ending = ending_of(turn, notes, form=plan.form, before=before, metadata=metadata)
+            view.finish(replace(ending, error=()))  # IPython shows it below
     return asked.reply()
 
 

@@ -368,6 +368,7 @@ class TestFailure:
         assert (ran.status, ran.reply["content"]["ename"]) == ("error", name)
         assert 2 <= len(ran.lines) <= 3
         assert ran.lines[0].startswith(f"{name}: ")
+        assert f"{name}: " not in ran.text  # once is enough
         assert not any("\n" in line for line in ran.lines)
         assert (ran.metadata["status"], ran.metadata["messages"]) == ("failed", [asked("A")])
         assert sent(gateway) == [[asked("A")], [asked("B")]]

@@ -6,7 +6,7 @@ import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from mixroute_magic.chat import Plan, Settings, ask
+from mixroute_magic.chat import ask
 from mixroute_magic.compare import Column, compare
 from mixroute_magic.conversation.replay import replay
 from mixroute_magic.conversation.turn import labels
@@ -14,6 +14,7 @@ from mixroute_magic.display.formats import code_in
 from mixroute_magic.errors import BadRequestError, MixRouteError, ReplayError, TemplateError
 from mixroute_magic.gateway.lengths import TOO_LONG
 from mixroute_magic.lengths import Limit, too_long
+from mixroute_magic.plan import Plan, Settings
 from mixroute_magic.prompt.templates import render
 from mixroute_magic.tables import counted
 from mixroute_magic.usage.estimate import estimate_tokens

@@ -5,35 +5,30 @@ from __future__ import annotations
 import signal
 import threading
 import time
-import uuid
-from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from mixroute_magic.conversation.turn import COMPLETE, FAILED, INTERRUPTED, Turn, contexts
+from mixroute_magic.conversation.turn import COMPLETE, FAILED, INTERRUPTED, Turn
 from mixroute_magic.display.formats import note
 from mixroute_magic.display.output import Ending, bundle
 from mixroute_magic.errors import ChatInterrupted, MixRouteError
-from mixroute_magic.gateway.families import max_tokens_field
+from mixroute_magic.plan import DEMO
 from mixroute_magic.wire import Chunk, Message, Reply, ReplyBuilder, Request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from mixroute_magic.conversation.memory import Notebook
-    from mixroute_magic.conversation.model import Run
     from mixroute_magic.display.views import ReplyView
+    from mixroute_magic.plan import Plan
     from mixroute_magic.usage.ledger import Ledger
 
 __all__ = [
-    "DEMO",
     "Answer",
     "Asked",
-    "Plan",
-    "Settings",
     "answer_notes",
     "ask",
     "cell_notes",
@@ -45,85 +40,12 @@ __all__ = [
 Answer = Callable[[Request, Callable[[str, float], None]], Generator[Chunk]]
 """Sends a request, tells why and in how many seconds it is sent again, and yields the chunks of the answer."""
 
-DEMO = "demo"
-"""The name of the offline demo gateway, wherever it listens."""
-
 _NOTICES = {
     "length": "cut at the token limit: raise --max-tokens",
     "content_filter": "stopped by a content filter",
     "sensitive": "stopped by a content filter",
     "refusal": "the model refused",
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """How to ask: only what the user set is sent."""
-
-    model: str
-    system: str | None = None
-    temperature: float | None = None
-    max_tokens: int | None = None
-    params: Mapping[str, Any] = field(default_factory=dict)
-
-    def fields(self) -> dict[str, Any]:
-        """Return the request's fields, in the wire's names for this model."""
-        known = {"temperature": self.temperature, max_tokens_field(self.model): self.max_tokens}
-        return {name: value for name, value in known.items() if value is not None} | dict(self.params)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """One turn before it is sent: all that a dry run shows.
-
-    ``above`` are the turns that stand above it, none where it is asked ``fresh``; ``continued`` are the cell's own,
-    where it goes on from these; ``recorded`` is what is shown again instead of asking. A system prompt belongs to
-    the turn only where it was given for this message (``own_system``); the notebook's goes with every request and into
-    no turn. ``form`` is how the answer is shown, ``notes`` are for the footer, ``turn`` will be the turn's id.
-    """
-
-    run: Run
-    thread: str
-    gateway: str
-    settings: Settings
-    prompt: str
-    above: Sequence[Turn] = ()
-    continued: Sequence[Turn] = ()
-    fresh: bool = False
-    own_system: bool = False
-    recorded: Turn | None = None
-    form: str = "markdown"
-    notes: Sequence[str] = ()
-    turn: str = field(default_factory=lambda: uuid.uuid4().hex)
-
-    def request(self) -> Request:
-        """Return the request: the system prompt, what stands above, and the question."""
-        earlier = (message for turn in self.above for message in turn.exchange)
-        messages = (*self._system(), *earlier, *self._continued(), self._question())
-        return Request(self.settings.model, messages, self.settings.fields())
-
-    def added(self, answer: str) -> tuple[Message, ...]:
-        """Return the messages that this turn adds to the conversation."""
-        system = self._system() if self.own_system else ()
-        said = (Message("assistant", answer),) if answer else ()
-        return (*system, *self._continued(), self._question(), *said)
-
-    def shown_before(self) -> tuple[Message, ...]:
-        """Return the messages that the output shows above the answer: the cell has only its newest question."""
-        return (*self._continued(), self._question()) if self.continued else ()
-
-    def context(self) -> str | None:
-        """Return the digest of what stands above, by which a turn is seen to be stale."""
-        return None if self.fresh else deque(contexts(self.above), maxlen=1).pop()
-
-    def _system(self) -> tuple[Message, ...]:
-        return (Message("system", self.settings.system),) if self.settings.system else ()
-
-    def _continued(self) -> tuple[Message, ...]:
-        return tuple(message for turn in self.continued for message in turn.exchange)
-
-    def _question(self) -> Message:
-        return Message("user", self.prompt)
 
 
 class Asked:

@@ -20,11 +20,12 @@ from mixroute_magic.wire import Chunk
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from mixroute_magic.chat import Answer, Plan
+    from mixroute_magic.chat import Answer
     from mixroute_magic.conversation.memory import Notebook
     from mixroute_magic.conversation.turn import Turn
     from mixroute_magic.display.views import ReplyView
     from mixroute_magic.gateway.client import Client
+    from mixroute_magic.plan import Plan
     from mixroute_magic.usage.ledger import Ledger
     from mixroute_magic.wire import Reply, Request
 

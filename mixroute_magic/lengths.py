@@ -11,8 +11,8 @@ from mixroute_magic.tables import counted
 from mixroute_magic.usage.estimate import estimate_tokens
 
 if TYPE_CHECKING:
-    from mixroute_magic.chat import Plan
     from mixroute_magic.errors import BadRequestError
+    from mixroute_magic.plan import Plan
 
 __all__ = ["Limit", "too_long"]
 

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from mixroute_magic.chat import DEMO, displayed
+from mixroute_magic.chat import displayed
 from mixroute_magic.conversation.memory import Notebook
 from mixroute_magic.conversation.model import Run
 from mixroute_magic.conversation.notebook import (
@@ -24,6 +24,7 @@ from mixroute_magic.conversation.notebook import (
 )
 from mixroute_magic.conversation.replay import Beside
 from mixroute_magic.gateway.credentials import Credentials
+from mixroute_magic.plan import DEMO
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence

@@ -17,7 +17,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from mixroute_magic.conversation.processes import DAY, birth, is_gone
+from mixroute_magic.conversation.journal_file import identity, make_private, open_database, shrink
+from mixroute_magic.conversation.processes import birth, is_gone
 from mixroute_magic.conversation.turn import COMPLETE, Turn, answer_to
 
 if TYPE_CHECKING:
@@ -32,24 +33,8 @@ T = TypeVar("T")
 # transaction. Once that was warned about, the following answers are kept waiting less.
 PATIENCE, PATIENCE_AFTER_WARNING = 1.0, 0.1
 WRITE_EVERY = 2.0  # seconds, for the text of a running turn
-SHRINK_TO = 0.8  # of the limit, so that not every turn that follows has to shrink the file again
-FORGET_RUNNING = 30 * DAY  # nobody came back for it
 
 DAMAGE = (11, 26)  # SQLITE_CORRUPT and SQLITE_NOTADB
-
-# In order, and only ever appended to: the file remembers (user_version) how many it has seen. A turn that is kept gets
-# a greater id than all that are there, so that ids say which is older whatever the clocks did.
-MIGRATIONS = (
-    (
-        """CREATE TABLE turns (
-            id INTEGER PRIMARY KEY, notebook TEXT NOT NULL, cell TEXT NOT NULL, place INTEGER NOT NULL,
-            request_hash TEXT, record BLOB NOT NULL, UNIQUE (notebook, cell, place))""",
-        "CREATE INDEX turns_by_request ON turns (request_hash)",
-        """CREATE TABLE running (
-            turn TEXT PRIMARY KEY, notebook TEXT NOT NULL, cell TEXT NOT NULL, place INTEGER NOT NULL,
-            host TEXT NOT NULL, pid INTEGER NOT NULL, birth TEXT, written REAL NOT NULL, record BLOB NOT NULL)""",
-    ),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +177,7 @@ class Journal:
         def transaction(db: Connection) -> T:
             db.execute("BEGIN IMMEDIATE")
             result = work(db)
-            shrunk = _shrink(db, self._limit)
+            shrunk = shrink(db, self._limit)
             db.execute("COMMIT")
             if shrunk:
                 db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
@@ -223,12 +208,12 @@ class Journal:
 
     def _open(self) -> Connection:
         path = self._place()
-        if self._opened is not None and self._file != _identity(path):
+        if self._opened is not None and self._file != identity(path):
             self.close()  # deleted, or set aside by another kernel: what is written there is lost
         if self._opened is None:
-            _make_private(path)
-            self._file = _identity(path)
-            self._opened = _open(path, PATIENCE_AFTER_WARNING if self._warned else PATIENCE)
+            make_private(path)
+            self._file = identity(path)
+            self._opened = open_database(path, PATIENCE_AFTER_WARNING if self._warned else PATIENCE)
         return self._opened
 
     def _place(self) -> Path:
@@ -242,7 +227,7 @@ class Journal:
         """Move a damaged file out of the way, unless another kernel has just done so."""
         self.close()
         path = self._place()
-        if self._file != _identity(path):
+        if self._file != identity(path):
             return
         for suffix in ("-wal", "-shm", ""):
             with suppress(FileNotFoundError):
@@ -273,68 +258,3 @@ def _readable(rows: Iterable[tuple[str, int, bytes]]) -> Iterator[Kept]:
             turn = Turn.from_metadata(json.loads(record))
             if turn is not None:
                 yield Kept(cell, place, turn)
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    """Return what tells this file from another one at the same path; ``None`` where there is none."""
-    with suppress(OSError):
-        status = path.stat()
-        return status.st_dev, status.st_ino
-    return None
-
-
-def _make_private(path: Path) -> None:
-    """Make the file so that only its owner can read it, from its first moment on; SQLite's files beside it follow."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path.touch(mode=0o600)
-    path.chmod(0o600)
-
-
-def _open(path: Path, patience: float) -> Connection:
-    """Open the file and bring its tables up to date."""
-    import sqlite3
-
-    # Transactions are begun and committed in words. A wrong thread at least does not fail.
-    db = sqlite3.connect(path, timeout=patience, isolation_level=None, check_same_thread=False)
-    try:
-        _migrate(db)
-        with suppress(sqlite3.OperationalError):  # a file system that cannot have a write-ahead log goes without
-            db.execute("PRAGMA journal_mode = WAL").fetchall()
-        db.execute("PRAGMA synchronous = NORMAL")  # after a power cut, the last turns may be missing
-    except BaseException:
-        db.close()
-        raise
-    return db
-
-
-def _migrate(db: Connection) -> None:
-    """Apply the migrations that this file has not seen yet; a file of a newer version is left alone."""
-    if _pragma(db, "user_version") == len(MIGRATIONS):
-        return
-    db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # heard only before the first table
-    db.execute("BEGIN IMMEDIATE")
-    version = _pragma(db, "user_version")  # again: another kernel may have been faster
-    if version > len(MIGRATIONS):
-        raise OSError("a newer mixroute-magic wrote it")
-    for statement in (statement for migration in MIGRATIONS[version:] for statement in migration):
-        db.execute(statement)
-    db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
-    db.execute("COMMIT")
-
-
-def _shrink(db: Connection, limit: int) -> bool:
-    """Where the file has passed its limit, let the oldest turns go and give back their space."""
-    page = _pragma(db, "page_size")
-    if _pragma(db, "page_count") * page <= limit:
-        return False
-    db.execute("DELETE FROM running WHERE written < ?", (time.time() - FORGET_RUNNING,))
-    while (_pragma(db, "page_count") - _pragma(db, "freelist_count")) * page > SHRINK_TO * limit:
-        if db.execute("DELETE FROM turns WHERE id = (SELECT min(id) FROM turns)").rowcount == 0:
-            break
-    for _ in range(_pragma(db, "freelist_count")):
-        db.execute("PRAGMA incremental_vacuum")  # sqlite3 takes one step, which is one page
-    return True
-
-
-def _pragma(db: Connection, name: str) -> int:
-    return int(db.execute(f"PRAGMA {name}").fetchall()[0][0])

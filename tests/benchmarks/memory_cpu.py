@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mixroute_magic.chat import Plan
     from mixroute_magic.conversation.memory import Notebook
     from mixroute_magic.conversation.turn import Turn
+    from mixroute_magic.plan import Plan
 
     Task = Callable[[], Any]
 
@@ -184,8 +184,8 @@ def completing(path: Path) -> Task:
 
 
 def plan(path: Path) -> Plan:
-    from mixroute_magic.chat import Plan, Settings
     from mixroute_magic.conversation.model import Run
+    from mixroute_magic.plan import Plan, Settings
 
     above = restored(path).conversation.thread("main")
     return Plan(run=Run("1"), thread="main", gateway="x", settings=Settings(model="glm-5"), prompt="Why?", above=above)

@@ -37,6 +37,8 @@ function openedAt(path) {
   return again ? performance.now() : 0;
 }
 
+const isLiveView = (data) => WIDGET in data && `${data["text/plain"]}`.startsWith("Waiting for ");
+
 // Only what ended since then: what ended earlier was shown, and whoever cleared it meant it.
 function putBack(cells, since, { cell: id, turn, seconds, data, metadata }) {
   const cell = Array.from(cells).find((one) => one.id === id);
@@ -44,7 +46,7 @@ function putBack(cells, since, { cell: id, turn, seconds, data, metadata }) {
   const { outputs } = cell;
   const output = { output_type: "display_data", data, metadata };
   const places = Array.from({ length: outputs.length }, (_, place) => place);
-  const orphan = places.find((place) => WIDGET in outputs.get(place).data);
+  const orphan = places.find((place) => isLiveView(outputs.get(place).data));
   if (orphan === undefined) outputs.add(output);
   else outputs.set(orphan, output); // saved while it streamed
 }

@@ -128,7 +128,7 @@ class _Column:
         """Return what has come since the last time; nothing of what is empty, as framing is most of a slow stream."""
         self._blocks.add("".join(self._text))
         frame = self._blocks.take(ended="ended" in self._told)
-        found = {"text": frame.text, "html": frame.html, "closed": frame.closed, "code": frame.code}
-        change = found | {"reasoning": "".join(self._reasoning)} | self._told
+        found = {"text": frame.text, "html": frame.html, "closed": frame.closed, "reasoning": "".join(self._reasoning)}
+        change = {name: value for name, value in (found | self._told).items() if value}
         self._text, self._reasoning, self._told = [], [], {}
-        return {name: value for name, value in change.items() if value}
+        return change | {"code": True} if change and frame.code else change

@@ -77,7 +77,9 @@ async function colour(code, parser) {
 
 // Sets what has changed, and nothing else: a page styles anew what is set, whether or not it is the same.
 function set(node, values) {
-  for (const [name, value] of Object.entries(values)) if (node[name] !== value) node[name] = value;
+  for (const [name, value] of Object.entries(values)) {
+    if (node[name] !== value) node[name] = value;
+  }
 }
 
 const seconds = (since) => Math.max(0, (performance.now() - since) / 1000);
@@ -105,7 +107,7 @@ class Reply {
     if (reasoning) {
       this.phase = "thinking";
       this.reasoning += reasoning;
-      this.words = (this.reasoning.match(WORD) || []).length;
+      this.words += (reasoning.match(WORD) ?? []).length;
     }
     if (text) {
       this.phase = "answering";
@@ -135,7 +137,7 @@ class Reply {
     if (this.ended) return `${MARKS[this.phase]} ${this.footer}`;
     const elapsed = `${this.phase} ${Math.floor(seconds(this.started))} s`;
     if (this.phase === "retrying") {
-      const left = Math.ceil(-seconds(0) + this.again / 1000);
+      const left = Math.ceil((this.again - performance.now()) / 1000);
       return `${this.why} · ${left > 0 ? `again in ${left} s` : "asking again"}`;
     }
     if (this.phase !== "answering") return elapsed;

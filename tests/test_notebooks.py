@@ -39,11 +39,12 @@ def shown(notebook: NotebookNode, cell_id: str) -> str:
 def test_a_quickstart_runs_without_a_key_and_remembers(path: Path, name: str) -> None:
     notebook = run(path)
     turns = turn_records(notebook)
-    assert len(turns) == 5
+    assert len(turns) == 6
     assert all(turn["status"] == "complete" and turn["demo"] for turn in turns)
     assert name in shown(notebook, "memory")
     assert "2,440" in shown(notebook, "template")
     assert "deepseek-r1" in shown(notebook, "options")
+    assert shown(notebook, "several").count("2,440") == 2
     assert "glm-5 (demo)" in shown(notebook, "usage")
 
 

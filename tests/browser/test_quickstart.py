@@ -41,7 +41,7 @@ def test_the_quickstart_streams_is_saved_and_can_be_read_without_a_kernel(lab: L
     saved = opened.save()
     left = [output.metadata.get("mixroute") for cell in saved.cells for output in cell.get("outputs", [])]
     turns = [record for record in left if record and record.kind == "turn"]
-    assert [turn["status"] for turn in turns] == ["complete"] * 5
+    assert [turn["status"] for turn in turns] == ["complete"] * 6
     assert "widget-view" not in json.dumps(saved)
     assert "widgets" not in saved.metadata
 

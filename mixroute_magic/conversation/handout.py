@@ -25,7 +25,7 @@ _DAY = re.compile(r"\d{4}-\d\d-\d\d(?=T)", re.ASCII)
 
 # How CommonMark's blocks begin and end; a line indented by four or more is none of these, or stands in a list.
 _FENCE = re.compile(r"( {0,3})(`{3,}(?=[^`]*$)|~{3,})")
-_HEADING = re.compile(r"( {0,3})(#{1,6})(?=\s|$)")
+_HEADING = re.compile(r"^([\s>*+.)\d-]*)(#{1,6})(?=\s|$)")  # also in items and quotations
 _UNDERLINE = re.compile(r" {0,3}(=+|-+)[ \t]*$")
 _TITLE = re.compile(r"[^\W\d_]")
 _LOWERED, _LOWEST = 2, 6

@@ -256,7 +256,8 @@ def test_a_handout_reads_well(tmp_path: Path) -> None:
     assert text == (
         "# a\\*b · 草稿\n\n*2026-11-22 – 2026-11-23 · glm-5, o3 · 2 turns*\n\n"
         "## 1\n\n> ### What?  \n> and why  \n\n"
-        "### Title\n\n### Well\n\n#### So\n\n- ### Item\n\n| # | C # |\n\n```python\n# comment\n```\n\n*glm-5 · tokens unknown*\n\n"
+        "### Title\n\n### Well\n\n#### So\n\n- ### Item\n\n| # | C # |\n\n"
+        "```python\n# comment\n```\n\n*glm-5 · tokens unknown*\n\n"
         "## 2\n\n> *System prompt*\n>\n> Short.  \n\n> &lt;b>  \n\na\n\n> b  \n\nc\n\n*o3 · tokens unknown*"
     )
 

@@ -213,7 +213,7 @@ def test_the_quickstart_runs_again_with_the_network_refused(lab: Lab) -> None:
     opened = lab.open(quickstart, "replayed.ipynb")
     opened.run_all()
     before = turns(opened)
-    assert len(before) == 5
+    assert len(before) == 6
     last = len(quickstart.cells) - 1
     opened.do(("at", 0), ("write", OFFLINE), ("at", last), ("write", ATTEMPTS), "docmanager:save")
     opened.restart_and_run_all()

@@ -97,6 +97,12 @@ def _variable(word: str) -> str:
     return name
 
 
+def _image(word: str) -> str:
+    if not word.strip():
+        raise ValueError("a path, a URL or a variable is needed")
+    return word
+
+
 def _replay(word: str) -> str:
     return _one_of(word, ("off", "auto", "only"))
 
@@ -167,6 +173,16 @@ class ChatOptions(_RequestOptions):
     thread: str | None = option("--thread", value="NAME", read=_thread_name, about="use another conversation")
     fresh: bool = option("--fresh", default=False, about="send without the earlier turns")
     continued: bool = option("-c", "--continue", default=False, about="a re-run goes on from this cell's last answer")
+    tools: tuple[str, ...] = option(
+        "--tool", value="NAME", read=_variable, default=(), about="offer a function of this notebook; repeatable"
+    )
+    yes: bool = option("--yes", default=False, about="run tool calls without asking")
+    schema: str | None = option(
+        "--schema", value="NAME", read=_variable, about="answer as this pydantic model, dataclass, TypedDict or dict"
+    )
+    images: tuple[str, ...] = option(
+        "--image", value="REF", read=_image, default=(), about="attach a path, URL, variable or out(N); repeatable"
+    )
     replay: str | None = option("--replay", value="HOW", read=_replay, about="off, auto (if unchanged) or only")
     form: str = option(
         "-f",

@@ -1,19 +1,26 @@
-"""What a model family takes, where the families differ; each fact with its source. Never a list that forbids a name."""
+"""What a model takes, as far as its family's row (`family_table`) is sure of it. Never a list that forbids a name."""
 
 from __future__ import annotations
 
+import json
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from mixroute_magic.gateway.family_table import FAMILIES, Family
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Mapping
 
-__all__ = ["by_series", "max_tokens_field"]
-
-# OpenAI's reasoning models answer `max_tokens` with 400 unsupported_parameter (OpenAI API reference, "max_tokens":
-# deprecated, "not compatible with o-series models").
-_COMPLETION_TOKENS = re.compile(r"(o\d|gpt-[5-9])(?![a-z])")
-
+__all__ = [
+    "by_series",
+    "keeps_signature",
+    "max_tokens_field",
+    "option_of",
+    "refusal",
+    "response_formats",
+    "returns_reasoning",
+    "takes_images",
+]
 
 # How the names of each series begin, as MixRoute's documentation and the providers' own lists show them.
 _SERIES = {
@@ -28,11 +35,80 @@ _SERIES = {
     "Doubao": r"doubao|seed-",
 }
 _OTHERS = "others"
+_FORMATS = ("json_schema", "json_object")
+_OPTIONS = {
+    "temperature": "-t",
+    "max_tokens": "--max-tokens",
+    "max_completion_tokens": "--max-tokens",
+    "tools": "--tool",
+}
+_LONGEST_VALUE = 40
 
 
 def max_tokens_field(model: str) -> str:
     """Return the request field in which this model takes its longest answer."""
-    return "max_completion_tokens" if _COMPLETION_TOKENS.match(model.rpartition("/")[2].lower()) else "max_tokens"
+    renamed = any(family.completion_tokens for family in _families(model))
+    return "max_completion_tokens" if renamed else "max_tokens"
+
+
+def refusal(
+    model: str, fields: Mapping[str, Any], elsewhere: Mapping[str, str] | None = None
+) -> tuple[str, str] | None:
+    """Return what speaks against sending these fields to a model, where that is known; else ``None``.
+
+    Parameters
+    ----------
+    fields
+        The request's, in the wire's names; ``messages`` and ``model`` may be left out. ``None`` counts as not set.
+    elsewhere
+        For fields that the cell's own options do not set: the sentence that says how to unset each.
+
+    Returns
+    -------
+    tuple of str
+        What is wrong, and what to do.
+    """
+    for rule in (rule for family in _families(model) for rule in family.rules):
+        value = fields.get(rule.field)
+        if value is not None and not rule.takes(value, fields):
+            drop = (elsewhere or {}).get(rule.field) or f"Drop {option_of(rule.field, value)}"
+            return f"{model} takes {rule.says}; nothing was sent.", f"{drop}, or ask another model: -m NAME."
+    return None
+
+
+def returns_reasoning(model: str) -> bool:
+    """Say whether an assistant message that called tools has to go back with its ``reasoning_content``."""
+    return any(family.returns_reasoning for family in _families(model))
+
+
+def keeps_signature(model: str) -> bool:
+    """Say whether tool calls have to go back with the ``extra_content`` that came with them."""
+    return any(family.keeps_signature for family in _families(model))
+
+
+def response_formats(model: str) -> tuple[str, ...]:
+    """Return the types of ``response_format`` to try, best first: both where nothing is known.
+
+    None at all where the model would ignore or refuse them: then the question has to say what is wanted.
+    """
+    known = (family.formats for family in _families(model) if family.formats is not None)
+    return next(known, _FORMATS)
+
+
+def takes_images(model: str) -> bool | None:
+    """Say whether a model looks at images; ``None`` where that is not known."""
+    return next((family.images for family in _families(model) if family.images is not None), None)
+
+
+def option_of(field: str, value: Any = None) -> str:
+    """Return the option that sets a request's field, as it is typed; with its value where that is short."""
+    option = _OPTIONS.get(field)
+    if value is None or field == "tools":
+        return option or f"-p {field}"
+    text = value if isinstance(value, str) else json.dumps(value)
+    if isinstance(value, dict | list) or len(text) > _LONGEST_VALUE:
+        return option or f"-p {field}"
+    return f"{option} {text}" if option else f"-p {field}={text}"
 
 
 def by_series(models: Iterable[str]) -> dict[str, list[str]]:
@@ -43,6 +119,15 @@ def by_series(models: Iterable[str]) -> dict[str, list[str]]:
     return {series: names for series, names in found.items() if names}
 
 
+def _families(model: str) -> Iterator[Family]:
+    name = _bare(model)
+    return (family for family in FAMILIES if re.match(family.names, name))
+
+
 def _series(model: str) -> str:
-    name = model.rpartition("/")[2].lower()
-    return next((series for series, prefix in _SERIES.items() if re.match(prefix, name)), _OTHERS)
+    return next((series for series, prefix in _SERIES.items() if re.match(prefix, _bare(model))), _OTHERS)
+
+
+def _bare(model: str) -> str:
+    """Return a model's name in lower case, without the vendor's before it."""
+    return model.rpartition("/")[2].lower()

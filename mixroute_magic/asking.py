@@ -6,6 +6,7 @@ import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from mixroute_magic import refusals
 from mixroute_magic.chat import ask
 from mixroute_magic.compare import Column, compare
 from mixroute_magic.conversation.replay import replay
@@ -59,7 +60,7 @@ def _ask(plan: Plan, *others: Plan, session: Session, notebook: Notebook, mode: 
     if others:
         return _compare([plan, *others], session, notebook, mode)
     client = None if plan.recorded else session.client()
-    answer = _answer(plan, session, client, mode)
+    answer = _answer(plan, session, notebook, client, mode)
     view = session.view([plan.settings.model], plan.turn, form=plan.form)
     notebook.announced()
     try:
@@ -82,7 +83,7 @@ def _code(reply: Reply | list[Reply]) -> str:
 
 
 def _compare(plans: Sequence[Plan], session: Session, notebook: Notebook, mode: str) -> list[Reply]:
-    columns = [_column(plan, session, mode) for plan in plans]
+    columns = [_column(plan, session, notebook, mode) for plan in plans]
     if all(column.refused for column in columns) and columns[0].refused:
         raise columns[0].refused
     turn = uuid.uuid4().hex
@@ -99,11 +100,11 @@ def _compare(plans: Sequence[Plan], session: Session, notebook: Notebook, mode: 
     )
 
 
-def _column(plan: Plan, session: Session, mode: str) -> Column:
+def _column(plan: Plan, session: Session, notebook: Notebook, mode: str) -> Column:
     """Return how one of several models is asked; what speaks against it costs the others nothing."""
     client = None if plan.recorded or mode == "only" else session.new_client()
     try:
-        return Column(plan=plan, answer=_answer(plan, session, client, mode), client=client)
+        return Column(plan=plan, answer=_answer(plan, session, notebook, client, mode), client=client)
     except MixRouteError as error:
         return Column(plan=plan, refused=error)
 
@@ -239,13 +240,14 @@ def _not_recorded(plan: Plan) -> ReplayError:
     )
 
 
-def _answer(plan: Plan, session: Session, client: Client | None, mode: str) -> Answer:
+def _answer(plan: Plan, session: Session, notebook: Notebook, client: Client | None, mode: str) -> Answer:
     """Return the record, or else the gateway, once it is sure that the request can be sent."""
     if plan.recorded is not None:
         return _replayed(plan.recorded, paced=session.attended())
     if mode == "only" or client is None:
         raise _not_recorded(plan)
     client.check_key()
+    refusals.check(plan, notebook.chosen, session.config)
     limit = session.limits.get((plan.gateway, plan.settings.model))
     if limit is not None:
         limit.check(plan)

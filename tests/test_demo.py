@@ -291,9 +291,9 @@ def test_a_body_of_unknown_length_is_refused_and_the_connection_closed(caller: C
     [
         ("o3-mini", {"max_tokens": 5}, "unsupported_parameter", "max_tokens"),
         ("o4-mini", {"temperature": 0.5}, "unsupported_value", "temperature"),
-        ("kimi-k2.5", {"temperature": 0.5}, "", "temperature"),
+        ("kimi-k2.5", {"temperature": 0.5}, "", ""),  # Kimi names the parameter only in its words
         ("claude-opus-4-6", {"temperature": 1.5}, "", "temperature"),
-        ("claude-sonnet-4-5-20250929", {"temperature": 1, "top_p": 0.5}, "", "top_p"),
+        ("claude-sonnet-4-5-20250929", {"temperature": 1, "top_p": 0.5}, "", ""),
     ],
 )
 def test_a_family_refuses_what_it_does_not_take(
@@ -308,7 +308,7 @@ def test_a_family_refuses_what_it_does_not_take(
 @pytest.mark.parametrize(
     ("model", "params"),
     [
-        ("o3-mini", {"max_completion_tokens": 500, "temperature": 1}),
+        ("o4-mini", {"max_completion_tokens": 500, "temperature": 1}),
         ("kimi-k2.5", {"temperature": 1, "max_tokens": 500}),
         ("claude-opus-4-6", {"temperature": 0.5}),
         ("claude-opus-4-6", {"top_p": 0.5}),

@@ -95,32 +95,82 @@ def check(request: ChatRequest) -> None:
 
 def _check_o_series(params: Mapping[str, Any]) -> None:
     if "max_tokens" in params:
-        message = "Unsupported parameter: 'max_tokens' does not go with this model, use 'max_completion_tokens'."
-        raise _unaccepted(message, "max_tokens", "unsupported_parameter")
-    if params.get("temperature", 1) != 1:
-        message = "Unsupported value: 'temperature' can only be 1, the default, with this model."
-        raise _unaccepted(message, "temperature", "unsupported_value")
+        raise _unsupported("max_tokens", "Use 'max_completion_tokens' instead.")
+    for name, only in {"temperature": 1, "top_p": 1, "presence_penalty": 0, "frequency_penalty": 0}.items():
+        if params.get(name, only) != only:
+            said = f"'{name}' does not support {params[name]} with this model. Only the default ({only}) value is supported."
+            raise _unaccepted(f"Unsupported value: {said}", name, "unsupported_value")
+    for name in ("logit_bias", "top_logprobs", *(["logprobs"] if params.get("logprobs") is not False else [])):
+        if name in params:
+            raise _unsupported(name)
 
 
-def _check_kimi(params: Mapping[str, Any]) -> None:
-    if params.get("temperature", 1) != 1:
-        raise _unaccepted("invalid temperature: only 1 is allowed for this model", "temperature")
+def _check_o3_mini(params: Mapping[str, Any]) -> None:
+    for name in ("temperature", "top_p"):
+        if name in params:
+            raise _unsupported(name)
+
+
+def _check_o4_mini(params: Mapping[str, Any]) -> None:
+    if "stop" in params:
+        raise _unsupported("stop")
 
 
 def _check_claude(params: Mapping[str, Any]) -> None:
     if params.get("temperature", 1) > 1:
         raise _unaccepted("temperature: range: 0..1", "temperature")
     if "temperature" in params and "top_p" in params:
-        raise _unaccepted("`temperature` and `top_p` cannot both be set for this model, use one of them.", "top_p")
+        raise _unaccepted("`temperature` and `top_p` cannot both be specified for this model. Please use only one.")
+    if params.get("n", 1) != 1:
+        raise _unaccepted("n: only 1 is supported", "n")
 
 
-def _unaccepted(message: str, param: str, code: str = "") -> RefusedError:
+def _check_deepseek(params: Mapping[str, Any]) -> None:
+    wanted = params.get("response_format")
+    if isinstance(wanted, dict) and wanted.get("type") == "json_schema":
+        raise _unaccepted("This response_format type is unavailable now")
+
+
+def _check_deepseek_r1(params: Mapping[str, Any]) -> None:
+    if "tools" in params:
+        raise _unaccepted("This model does not support Function Calling", "tools")
+    if params.get("logprobs", False) is not False or "top_logprobs" in params:
+        raise _unaccepted("This model does not support logprobs", "logprobs")
+
+
+def _check_glm(params: Mapping[str, Any]) -> None:
+    if params.get("temperature", 1) > 1:
+        raise _unaccepted("The temperature parameter is illegal.：限制数值范围[0,1]", code="1210")
+    if isinstance(params.get("stop"), list) and len(params["stop"]) > 1:
+        raise _unaccepted("stop参数非法。请检查文档。", code="1214")
+
+
+def _check_kimi(params: Mapping[str, Any]) -> None:
+    thinking = params.get("thinking")
+    thinks = not (isinstance(thinking, dict) and thinking.get("type") == "disabled")
+    fixed = {"temperature": 1 if thinks else 0.6, "top_p": 0.95, "n": 1, "presence_penalty": 0, "frequency_penalty": 0}
+    for name, only in fixed.items():
+        if params.get(name, only) != only:
+            raise _unaccepted(f"invalid {name}: only {only} is allowed for this model")
+
+
+def _unsupported(param: str, advice: str = "") -> RefusedError:
+    message = f"Unsupported parameter: '{param}' is not supported with this model. {advice}".rstrip()
+    return _unaccepted(message, param, "unsupported_parameter")
+
+
+def _unaccepted(message: str, param: str = "", code: str = "") -> RefusedError:
     return RefusedError(Refusal(400, message, code, "invalid_request_error", param))
 
 
+# By how the names begin; the providers' own words, so that what names a parameter only there is tried, too.
 FAMILIES = {
-    "o3-": _check_o_series,
-    "o4-": _check_o_series,
-    "kimi-": _check_kimi,
+    "o3-mini": _check_o3_mini,
+    "o4-mini": _check_o4_mini,
+    "o": _check_o_series,
     "claude-": _check_claude,
+    "deepseek-r1": _check_deepseek_r1,
+    "deepseek-": _check_deepseek,
+    "glm-": _check_glm,
+    "kimi-": _check_kimi,
 }

@@ -103,10 +103,11 @@ def takes_images(model: str) -> bool | None:
 def option_of(field: str, value: Any = None) -> str:
     """Return the option that sets a request's field, as it is typed; with its value where that is short."""
     option = _OPTIONS.get(field)
-    if value is None or field == "tools":
-        return option or f"-p {field}"
-    text = value if isinstance(value, str) else json.dumps(value)
-    if isinstance(value, dict | list) or len(text) > _LONGEST_VALUE:
+    if isinstance(value, bool | int | float):
+        text = json.dumps(value) if isinstance(value, bool) else f"{value:g}"
+    else:
+        text = value if isinstance(value, str) and len(value) <= _LONGEST_VALUE else ""
+    if not text:
         return option or f"-p {field}"
     return f"{option} {text}" if option else f"-p {field}={text}"
 

@@ -102,6 +102,7 @@ _NO_STOP = Rule("stop", "no stop strings", lambda _value, _fields: False)
 _NO_PENALTIES = (_only("presence_penalty", 0), _only("frequency_penalty", 0))
 _ONE_CHOICE = _only("n", 1)
 
+_MOST = 2  # the highest temperature that -t takes
 _O_SERIES = r"o\d(?![a-z])"
 _CLAUDE = r"claude-(?:[a-z]+-)?"  # claude-opus-4-6, and claude-4.6-opus as some write it
 _JSON_OBJECT = ("json_object",)
@@ -118,7 +119,7 @@ FAMILIES: tuple[Family, ...] = (
     ),
     Family(
         names=r"o3-mini",
-        source="OpenAI: 400 unsupported_parameter, also for the default; the model page lists text input only",
+        source="lobehub/lobehub#5690, RooCodeInc/Roo-Code#793: 400 unsupported_parameter; its model page: text only",
         rules=(_no("temperature"), _no("top_p")),
         images=False,
     ),
@@ -156,8 +157,8 @@ FAMILIES: tuple[Family, ...] = (
     ),
     Family(
         names=r"claude",
-        source="platform.claude.com, OpenAI SDK compatibility: temperature 0 to 1, n exactly 1, response_format ignored; "
-        "new-api passes a higher temperature on, which is then refused",
+        source="platform.claude.com, OpenAI SDK compatibility: temperature to 1, n exactly 1, response_format ignored; "
+        "theopenco/llmgateway#3268 tried: above 1 refused",
         rules=(_between("temperature", 0, 1), _ONE_CHOICE),
         formats=(),
     ),
@@ -207,13 +208,9 @@ FAMILIES: tuple[Family, ...] = (
     ),
     Family(
         names=r"glm-\d",
-        source="docs.z.ai, api-reference/llm/chat-completion: temperature 0 to 1, top_p 0.01 to 1, one stop string; "
-        "response_format text or json_object (also zai-org/z-ai-sdk-python#73)",
-        rules=(
-            _between("temperature", 0, 1),
-            _between("top_p", 0.01, 1),
-            Rule("stop", "one stop string", _is_one_string),
-        ),
+        source="docs.z.ai, api-reference/llm/chat-completion: temperature 0 to 1, one stop string, response_format "
+        "text or json_object; theopenco/llmgateway#3268 tried: above 1 refused; z-ai-sdk-python#73: no schema",
+        rules=(_between("temperature", 0, 1), Rule("stop", "one stop string", _is_one_string)),
         formats=_JSON_OBJECT,
         images=False,
     ),
@@ -253,8 +250,6 @@ FAMILIES: tuple[Family, ...] = (
     Family(
         names=r"qwen|qwq|qvq",
         source="Alibaba Cloud Model Studio, API reference: temperature from 0 to below 2",
-        rules=(
-            Rule("temperature", "a temperature below 2", lambda value, _fields: not _is_number(value) or value < 2),
-        ),
+        rules=(Rule("temperature", "a temperature below 2", lambda value, _fields: value != _MOST),),
     ),
 )

@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from mixroute_magic.calls import CallPiece, CallsBuilder, ToolCall
+
 __all__ = ["Chunk", "Message", "Model", "Reply", "ReplyBuilder", "Request", "Usage"]
 
 
@@ -19,7 +21,8 @@ __all__ = ["Chunk", "Message", "Model", "Reply", "ReplyBuilder", "Request", "Usa
 class Message:
     """One message of a conversation, kept as it is on the wire.
 
-    ``content`` is mostly text, but may be a list of parts or ``None``; ``extra`` holds whatever else it came with.
+    ``content`` is mostly text, but may be a list of parts or ``None``; ``extra`` holds whatever else it came with, such
+    as the calls of tools.
     """
 
     role: str
@@ -30,6 +33,21 @@ class Message:
     def text(self) -> str:
         """The words of the message, without whatever else is in it."""
         return _text(self.content)
+
+    @property
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        """The tools that an assistant's message calls."""
+        found = self.extra.get("tool_calls")
+        read = map(ToolCall.from_wire, found if isinstance(found, Sequence) else ())
+        return tuple(call for call in read if call is not None)
+
+    def without(self, *names: str) -> Message:
+        """Return the message without some of what it came with, in its calls too."""
+        extra = {name: value for name, value in self.extra.items() if name not in names}
+        if self.tool_calls:
+            calls = (call.to_wire() for call in self.tool_calls)
+            extra["tool_calls"] = [{name: value for name, value in call.items() if name not in names} for call in calls]
+        return replace(self, extra=extra)
 
     @classmethod
     def from_wire(cls, data: Mapping[str, Any]) -> Message:
@@ -51,6 +69,12 @@ class Usage:
     cached_tokens: int | None = None
     reasoning_tokens: int | None = None
     source: str | None = None
+
+    def __add__(self, other: Usage) -> Usage:
+        """Return the tokens of two requests; of what one of them does not tell, nothing is known."""
+        pairs = {name: (getattr(self, name), getattr(other, name)) for name in self.__slots__ if name != "source"}
+        counts = {name: None if None in pair else sum(pair) for name, pair in pairs.items()}
+        return Usage(**counts, source=self.source if self.source == other.source else None)
 
     @classmethod
     def from_wire(cls, data: Any) -> Usage | None:
@@ -92,11 +116,17 @@ class Chunk:
 
     text: str = ""
     reasoning: str = ""
+    tool_calls: tuple[CallPiece, ...] = ()
     finish_reason: str | None = None
     usage: Usage | None = None
     model: str | None = None
     request_id: str | None = None
     demo: bool = False
+
+    @property
+    def says_something(self) -> bool:
+        """Whether it adds to the answer, and not only to what is known about it."""
+        return bool(self.text or self.reasoning or self.tool_calls)
 
     @classmethod
     def from_wire(cls, data: Mapping[str, Any]) -> Chunk:
@@ -109,6 +139,7 @@ class Chunk:
         return cls(
             text=_text(delta.get("content")) or _text(delta.get("refusal")),
             reasoning=_text(delta.get("reasoning_content") or delta.get("reasoning")),
+            tool_calls=CallPiece.list_from_wire(delta),
             finish_reason=reason if isinstance(reason, str) and reason else None,
             usage=Usage.from_wire(usage) if usage else None,
             model=model if isinstance(model, str) and model else None,
@@ -136,11 +167,17 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A model's answer. ``model`` is the one that the gateway says it served; times are in seconds."""
+    """A model's answer. ``model`` is the one that the gateway says it served; times are in seconds.
+
+    ``tool_calls`` are the tools that it asked for, ``parsed`` is the answer as the schema has it that was asked for.
+    Where several requests led to the answer, ``usage`` is the sum, and unknown where one of them is.
+    """
 
     text: str
     model: str
     reasoning: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    parsed: Any = None
     finish_reason: str | None = None
     usage: Usage = Usage()
     request_id: str | None = None
@@ -163,6 +200,7 @@ class ReplyBuilder:
         self._clean = clean
         self._text: list[str] = []
         self._reasoning: list[str] = []
+        self._calls = CallsBuilder()
         self._finish_reason: str | None = None
         self._usage = Usage()
         self._request_id: str | None = None
@@ -172,6 +210,8 @@ class ReplyBuilder:
         """Take in one more chunk; the last seen usage, model and finish reason win."""
         self._text.append(chunk.text)
         self._reasoning.append(chunk.reasoning)
+        for piece in chunk.tool_calls:
+            self._calls.add(piece)
         self._finish_reason = chunk.finish_reason or self._finish_reason
         self._usage = chunk.usage or self._usage
         self._model = chunk.model or self._model
@@ -183,6 +223,7 @@ class ReplyBuilder:
         return Reply(
             text=self._clean("".join(self._text)),
             reasoning=self._clean("".join(self._reasoning)),
+            tool_calls=self._calls.calls(),
             model=self._model,
             finish_reason=self._finish_reason,
             usage=self._usage,

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from mixroute_magic.conversation.handout import handout, opening
+from mixroute_magic.conversation.messages import clean_text
 from mixroute_magic.conversation.model import Conversation
 from mixroute_magic.conversation.records import Edit, now, read_all
 from mixroute_magic.conversation.saved import SavedCell
 from mixroute_magic.conversation.source import chat_source, load_source
-from mixroute_magic.conversation.turn import VERSION, Turn, clean_text
+from mixroute_magic.conversation.turn import VERSION, Turn
 from mixroute_magic.errors import HistoryError
 
 __all__ = ["Bundle", "export", "import_turns"]

@@ -7,8 +7,10 @@ import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from typing import Any
 
+from mixroute_magic.conversation.messages import clean_json, clean_text, read_messages
 from mixroute_magic.options import MOST_MODELS, is_thread_name
 from mixroute_magic.wire import Message, Usage
 
@@ -19,8 +21,6 @@ __all__ = [
     "VERSION",
     "Turn",
     "answer_to",
-    "clean_json",
-    "clean_text",
     "complete",
     "contexts",
     "labels",
@@ -35,7 +35,6 @@ VERSION = 1
 _TEXTS = ("served_model", "finish_reason", "request_hash", "request_id", "created", "context")
 _LONGEST = 1e9  # seconds
 _MOST_LINES = 5  # of an error
-_ROLES = ("system", "user", "assistant")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,14 +104,20 @@ class Turn:
         return next((message.text for message in reversed(self.messages) if message.role == "user"), "")
 
     @property
-    def asked(self) -> tuple[Message, ...]:
-        """Its messages without the answer."""
-        return self.messages[:-1] if self.answered else self.messages
-
-    @property
     def answered(self) -> bool:
         """Whether any words of an answer came."""
-        return self.messages[-1].role == "assistant"
+        return self.messages[-1].role == "assistant" and not self.messages[-1].tool_calls
+
+    @property
+    def before_answer(self) -> tuple[Message, ...]:
+        """Its exchange without the answer."""
+        return self.exchange[:-1] if self.answered else self.exchange
+
+    def steps(self, question: str) -> tuple[Message, ...]:
+        """Return what was called, or asked back, between a question of it and the answer."""
+        said = self.before_answer
+        asked = [place for place, message in enumerate(said) if message.role == "user" and message.text == question]
+        return said[asked[-1] + 1 :] if asked else ()
 
     def to_metadata(self) -> dict[str, Any]:
         """Return the record that goes into the output's metadata, under the key ``mixroute``."""
@@ -135,7 +140,7 @@ class Turn:
         if not isinstance(record, Mapping) or record.get("kind") != "turn" or record.get("version") != VERSION:
             return None
         needed = {name: _text(record.get(name)) for name in ("turn", "thread", "status", "model")}
-        messages = _read_messages(record.get("messages"))
+        messages = read_messages(record.get("messages"))
         if not messages or not all(needed.values()) or not is_thread_name(str(needed["thread"])):
             return None
         known: dict[str, Any] = {
@@ -207,42 +212,16 @@ def _read_alternatives(data: Any, turn: Turn) -> tuple[Turn, ...]:
     records = data[:MOST_MODELS] if isinstance(data, list) else []
     plain = [dict(record, earlier=None, alternatives=None) for record in records if isinstance(record, Mapping)]
     read = [answer for answer in map(Turn.from_metadata, plain) if answer is not None]
-    return tuple(answer for answer in read if answer.asked == turn.asked)
+    return tuple(answer for answer in read if _opening(answer) == _opening(turn))
+
+
+def _opening(turn: Turn) -> tuple[Message, ...]:
+    """Return what a turn begins with, before anything was answered."""
+    return tuple(takewhile(lambda message: message.role != "assistant", turn.messages))
 
 
 def _answer(turn: Turn) -> tuple[Any, ...]:
     return turn.model, turn.status, turn.messages, turn.seconds
-
-
-def _read_messages(data: Any) -> tuple[Message, ...] | None:
-    """Return the messages of a record, or ``None`` where one of them is not what this package writes."""
-    if not isinstance(data, list) or not all(map(_is_message, data)):
-        return None
-    messages = tuple(Message(item["role"], clean_text(item["content"])) for item in data)
-    exchange = [message for message in messages if message.role != "system"]
-    return messages if exchange and exchange[0].role == "user" else None
-
-
-def _is_message(item: Any) -> bool:
-    if not isinstance(item, Mapping) or set(item) != {"role", "content"}:
-        return False
-    return item["role"] in _ROLES and isinstance(item["content"], str)
-
-
-def clean_text(text: str) -> str:
-    """Return text that can be encoded: JSON may hold half characters, which nothing can show or send."""
-    return text.encode("utf-8", "replace").decode()
-
-
-def clean_json(data: Any) -> dict[str, Any]:
-    """Return an object as JSON can carry it; nothing of it where it holds NaN, or no end of brackets."""
-    if not isinstance(data, Mapping):
-        return {}
-    try:
-        clean: dict[str, Any] = json.loads(clean_text(json.dumps(data, ensure_ascii=False, allow_nan=False)))
-    except (ValueError, TypeError, RecursionError):
-        return {}
-    return clean
 
 
 def _is_thread(name: Any) -> bool:

@@ -197,7 +197,7 @@ class Client:
         head = []
         for chunk in chunks:
             head.append(chunk)
-            if chunk.text or chunk.reasoning:
+            if chunk.says_something:
                 break
         return head, chunks
 

@@ -41,7 +41,7 @@ def checked(chunks: Iterable[Chunk]) -> Generator[Chunk]:
     said = thought = False
     finish_reason = None
     for chunk in chunks:
-        said = said or bool(chunk.text)
+        said = said or bool(chunk.text or chunk.tool_calls)
         thought = thought or bool(chunk.reasoning)
         finish_reason = chunk.finish_reason or finish_reason
         yield chunk

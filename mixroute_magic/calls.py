@@ -1,0 +1,152 @@
+"""Calls of tools, as models ask for them: whole, or in pieces over a stream.
+
+Gateways number the pieces wrongly, or not at all, name a call in each of its pieces or only in the first, and send
+arguments as text, as an object, or not at all (CONTRIBUTING.md, "What the wire looks like").
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+__all__ = ["CallPiece", "CallsBuilder", "ToolCall"]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """What a model wants to be called: a tool's name, and its arguments in JSON, as the model wrote them.
+
+    ``extra`` is what else came with it and has to go back, such as Gemini's ``extra_content`` with its signature.
+    """
+
+    id: str
+    name: str
+    arguments: str = ""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_wire(cls, data: Any) -> ToolCall | None:
+        """Read a call that stands in a message; ``None`` where it is none."""
+        function = data.get("function") if isinstance(data, Mapping) else None
+        if not isinstance(function, Mapping) or not all(
+            isinstance(text, str) for text in (data.get("id"), function.get("name"), function.get("arguments"))
+        ):
+            return None
+        extra = {name: value for name, value in data.items() if name not in _OWN_FIELDS}
+        return cls(data["id"], function["name"], function["arguments"], extra)
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return the call as it stands in the assistant's message."""
+        function = {"name": self.name, "arguments": self.arguments}
+        return {"id": self.id, "type": "function", "function": function, **self.extra}
+
+
+@dataclass(frozen=True, slots=True)
+class CallPiece:
+    """What one event of a stream adds to a call; ``index`` is ``None`` where the gateway does not number them."""
+
+    index: int | None = None
+    id: str = ""
+    name: str = ""
+    arguments: str = ""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def list_from_wire(cls, delta: Mapping[str, Any]) -> tuple[CallPiece, ...]:
+        """Read the pieces in a delta, or in a whole message; also in the form before there were tools."""
+        found = delta.get("tool_calls") or []
+        pieces = found if isinstance(found, list) else [found]
+        if not pieces and isinstance(delta.get("function_call"), Mapping):
+            pieces = [{"index": 0, "function": delta["function_call"]}]
+        return tuple(cls._from_wire(piece) for piece in pieces if isinstance(piece, Mapping))
+
+    @classmethod
+    def _from_wire(cls, data: Mapping[str, Any]) -> CallPiece:
+        function = data.get("function")
+        function = function if isinstance(function, Mapping) else {}
+        index = data.get("index")
+        return cls(
+            index=index if isinstance(index, int) and not isinstance(index, bool) else None,
+            id=_text(data.get("id")),
+            name=_text(function.get("name")),
+            arguments=_arguments(function.get("arguments")),
+            extra={name: value for name, value in data.items() if name not in _OWN_FIELDS and value is not None},
+        )
+
+
+_OWN_FIELDS = frozenset({"id", "type", "function", "index"})
+
+
+class CallsBuilder:
+    """Puts calls together from the pieces of a stream, at any moment."""
+
+    def __init__(self) -> None:
+        self._calls: list[CallPiece] = []
+
+    def add(self, piece: CallPiece) -> None:
+        """Take in one more piece: of the call that it belongs to, or of a new one."""
+        place = self._place(piece)
+        if place is None:
+            self._calls.append(piece)
+            return
+        call = self._calls[place]
+        self._calls[place] = replace(
+            call,
+            id=call.id or piece.id,
+            name=call.name + ("" if piece.name == call.name else piece.name),
+            arguments=call.arguments + piece.arguments,
+            extra={**call.extra, **piece.extra},
+        )
+
+    def calls(self) -> tuple[ToolCall, ...]:
+        """Return the calls so far; one without an id of its own gets one, as each result has to name its call."""
+        ids: set[str] = set()
+        calls = []
+        for place, call in enumerate(self._calls):
+            if not call.id or call.id in ids:
+                self._calls[place] = replace(call, id=f"call_{uuid.uuid4().hex[:16]}")
+            named = self._calls[place]
+            ids.add(named.id)
+            calls.append(ToolCall(named.id, named.name, named.arguments, named.extra))
+        return tuple(calls)
+
+    def _place(self, piece: CallPiece) -> int | None:
+        """Return the place of the call that a piece goes on with; ``None`` where it begins another one."""
+        places = list(range(len(self._calls)))[::-1]
+        if piece.index is not None:
+            places = [place for place in places if self._calls[place].index == piece.index]
+        elif piece.id:
+            places = [place for place in places if self._calls[place].id == piece.id] or places
+        place = next(iter(places), None)
+        return None if place is None or _begins(piece, self._calls[place]) else place
+
+
+def _begins(piece: CallPiece, call: CallPiece) -> bool:
+    """Say whether a piece that seems to go on with a call begins another: some number all calls alike, or none."""
+    if piece.id and call.id:
+        return piece.id != call.id
+    if not piece.name or not call.name:
+        return False
+    return _is_whole(call.arguments) or (piece.index is None and piece.name != call.name)
+
+
+def _is_whole(arguments: str) -> bool:
+    try:
+        json.loads(arguments)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _arguments(value: Any) -> str:
+    """Return arguments as JSON text: some gateways send the object itself, or nothing where there are none."""
+    if value is None or isinstance(value, str):
+        return value or ""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""

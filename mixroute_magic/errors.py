@@ -16,6 +16,8 @@
     ├── StreamError               the reply broke off, or was not a reply
     ├── HistoryError              the conversation cannot do this: nothing to undo or export, too long …
     ├── ReplayError               nothing is recorded for this request, and asking was not allowed
+    ├── ToolError                 a tool cannot be offered or called
+    ├── SchemaError               the answer is not what the schema asks for, or the schema is none
     ├── TemplateError             the cell's text cannot be sent: a {{ … }} fails, or the key is in it
     └── SettingError              a setting, or the gateway's address, cannot be used
 
@@ -39,10 +41,12 @@ __all__ = [
     "QuotaError",
     "RateLimitError",
     "ReplayError",
+    "SchemaError",
     "ServerError",
     "SettingError",
     "StreamError",
     "TemplateError",
+    "ToolError",
 ]
 
 
@@ -143,6 +147,14 @@ class HistoryError(MixRouteError):
 
 class ReplayError(MixRouteError):
     """Nothing is recorded for this request, and asking was not allowed."""
+
+
+class ToolError(MixRouteError):
+    """A tool cannot be offered to a model, or must not be called."""
+
+
+class SchemaError(MixRouteError):
+    """The answer does not fit the schema that was asked for, or that is no schema."""
 
 
 class TemplateError(MixRouteError):

@@ -7,12 +7,12 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from mixroute_magic.arguments import OptionError, read_value
-from mixroute_magic.asking import merged, settings
 from mixroute_magic.conversation.records import Setting, now
 from mixroute_magic.display.output import show, show_again
 from mixroute_magic.errors import MixRouteError, SettingError
 from mixroute_magic.gateway.families import by_series
 from mixroute_magic.options import ModelOptions
+from mixroute_magic.settings import merged, settings
 from mixroute_magic.tables import Table, counted
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ import getpass
 from fnmatch import fnmatch
 from typing import TYPE_CHECKING
 
-from mixroute_magic.asking import given, settings
 from mixroute_magic.choosing import choose, settings_table
 from mixroute_magic.errors import AuthenticationError
 from mixroute_magic.gateway.credentials import KEY_VARIABLE
+from mixroute_magic.settings import given, settings
 from mixroute_magic.tables import Table, counted
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
-from mixroute_magic.chat import Asked, answer_notes, cell_notes, ending_of, undisturbed
+from mixroute_magic.asked import Asked
+from mixroute_magic.chat import answer_notes, cell_notes, ending_of, undisturbed
 from mixroute_magic.conversation.turn import COMPLETE
 from mixroute_magic.errors import ChatInterrupted, MixRouteError
 from mixroute_magic.wire import Chunk
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from mixroute_magic.display.views import ReplyView
     from mixroute_magic.gateway.client import Client
     from mixroute_magic.plan import Plan
+    from mixroute_magic.rounds import Rounds
     from mixroute_magic.usage.ledger import Ledger
     from mixroute_magic.wire import Reply, Request
 
@@ -39,10 +41,12 @@ _LEAVE = 1.0  # seconds for a cancelled thread to end: only one that looks up a 
 class Column:
     """One of the models: what it is asked and how, with a client of its own unless nothing has to be sent.
 
-    One that cannot be asked has no ``answer``, and in ``refused`` the reason.
+    One that cannot be asked has no ``answer``, and in ``refused`` the reason. ``rounds`` says what has to follow before
+    an answer stands.
     """
 
     plan: Plan
+    rounds: Rounds
     answer: Answer | None = None
     client: Client | None = None
     refused: MixRouteError | None = None
@@ -144,6 +148,7 @@ class _Comparison:
             if column.answer is None:
                 self._end(number, column.refused)
                 continue
+            self._view.between(asked.steps, number)  # of a recorded turn
             asked.begin(self._ledger, self._notebook)
             self._readers.start(number, column.answer, column.client, asked.request)
         for number, news in self._readers.news():
@@ -190,8 +195,27 @@ class _Comparison:
             self._notebook.write(self._turn, self.turn)
         elif isinstance(news, _Retry):
             self._view.retrying(news.why, news.seconds, number)
+        elif news.failure is None:
+            self._received(number)
         else:
             self._end(number, news.failure)
+
+    def _received(self, number: int) -> None:
+        """Let what has to follow an answer follow it, in this thread: tools are called, and the user is asked."""
+        column, asked = self._columns[number], self._asked[number]
+        asked.received()
+        try:
+            steps = column.rounds.after(asked.round(), lambda what: self._view.doing(what, number))
+        except MixRouteError as error:
+            self._end(number, error)
+            return
+        if not steps or column.answer is None:
+            self._end(number, None)
+            return
+        asked.go_on(steps, self._ledger)
+        self._view.between(steps, number)
+        asked.begin(self._ledger, self._notebook)
+        self._readers.start(number, column.answer, column.client, asked.request)
 
     def _end(self, number: int, failure: BaseException | None) -> None:
         asked = self._asked[number]
@@ -201,7 +225,8 @@ class _Comparison:
         asked.close(self._ledger)
         turn = asked.turn()
         form = asked.plan.form
-        self._view.ended(ending_of(turn, answer_notes(turn, form), form=form), number)
+        notes = [*answer_notes(turn, form), *asked.notes]
+        self._view.ended(ending_of(turn, notes, form=form, before=asked.steps), number)
 
 
 class _Readers:
@@ -210,12 +235,14 @@ class _Readers:
     def __init__(self) -> None:
         self._queue: SimpleQueue[tuple[int, _News]] = SimpleQueue()
         self._threads: dict[int, threading.Thread] = {}
+        self._reading: set[int] = set()
         self._clients: list[Client] = []
         self._stopped = threading.Event()
 
     def start(self, number: int, answer: Answer, client: Client | None, request: Request) -> None:
         """Begin to read an answer."""
-        if client is not None:
+        self._reading.add(number)
+        if client is not None and client not in self._clients:
             self._clients.append(client)
         thread = threading.Thread(
             target=self._read, args=(number, answer, request), name=f"mixroute-answer-{number}", daemon=True
@@ -224,15 +251,14 @@ class _Readers:
         thread.start()
 
     def news(self) -> Iterator[tuple[int, _News]]:
-        """Yield what comes, until all answers have ended."""
-        reading = set(self._threads)
-        while reading:
+        """Yield what comes, until all answers have ended; for one that goes on then, `start` has to be called again."""
+        while self._reading:
             try:
                 number, news = self._queue.get(timeout=_LISTEN)
             except Empty:
                 continue
             if isinstance(news, _End):
-                reading.discard(number)
+                self._reading.discard(number)
             yield number, news
 
     def stop(self) -> None:

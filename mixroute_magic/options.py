@@ -73,7 +73,12 @@ def _param(word: str) -> tuple[str, Any]:
 
 
 _OF_THE_CELLS = ("messages", "model")
-_OWN_OPTION = {"temperature": "-t", "max_tokens": "--max-tokens", "max_completion_tokens": "--max-tokens"}
+_OWN_OPTION = {
+    "temperature": "-t",
+    "max_tokens": "--max-tokens",
+    "max_completion_tokens": "--max-tokens",
+    "tools": "--tool",
+}
 NO_PARAMS = frozenset({*_OF_THE_CELLS, *_OWN_OPTION})
 """Fields of a request that ``-p`` does not set."""
 
@@ -290,6 +295,12 @@ def parse_chat(line: str, cell: str | None = None) -> tuple[ChatOptions, str]:
         raise OptionError(f"{short(words)} is no option: put the question on the lines below %%chat")
     if len(options.models) > MOST_MODELS:
         raise OptionError(f"-m is given {len(options.models)} times: at most {MOST_MODELS} models answer side by side")
+    if options.yes and not options.tools:
+        raise OptionError("--yes lets tools run without asking: offer one with --tool NAME")
+    if options.schema and "response_format" in options.params:
+        raise OptionError("--schema and -p response_format say the same: give one of them")
+    if "tool_choice" in options.params and not options.tools:
+        raise OptionError("-p tool_choice chooses among tools: offer one with --tool NAME")
     question = words if cell is None else cell.removesuffix("\n")
     if not question.strip():
         raise OptionError("nothing to ask: write %chat and a question, or %%chat with the question on the lines below")

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import uuid
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from mixroute_magic.conversation.turn import contexts
-from mixroute_magic.gateway.families import max_tokens_field
+from mixroute_magic.gateway.families import (
+    keeps_signature,
+    max_tokens_field,
+    response_formats,
+    returns_reasoning,
+)
 from mixroute_magic.wire import Message, Request
 
 if TYPE_CHECKING:
@@ -16,11 +21,17 @@ if TYPE_CHECKING:
 
     from mixroute_magic.conversation.model import Run
     from mixroute_magic.conversation.turn import Turn
+    from mixroute_magic.schemas import Schema
 
-__all__ = ["DEMO", "Plan", "Settings"]
+__all__ = ["DEMO", "IN_WORDS", "Plan", "Settings", "shaped"]
 
 DEMO = "demo"
 """The name of the offline demo gateway, wherever it listens."""
+
+IN_WORDS = "words"
+"""The last way to ask for an answer of some shape, besides those of the request's ``response_format``."""
+
+_OF_TOOLS = ("tool_choice", "parallel_tool_calls")  # which mean nothing, and are refused, where none are offered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +57,9 @@ class Plan:
     ``above`` are the turns that stand above it, none where it is asked ``fresh``; ``continued`` are the cell's own,
     where it goes on from these; ``recorded`` is what is shown again instead of asking. A system prompt belongs to
     the turn only where it was given for this message (``own_system``); the notebook's goes with every request and into
-    no turn. ``form`` is how the answer is shown, ``notes`` are for the footer, ``turn`` will be the turn's id.
+    no turn. ``images`` go with the question, ``offers`` are the request's fields for tools, and the
+    answer has to fit the ``schema``. ``form`` is how it is shown, ``notes`` are for the footer, ``turn`` will be the
+    turn's id.
     """
 
     run: Run
@@ -54,6 +67,9 @@ class Plan:
     gateway: str
     settings: Settings
     prompt: str
+    images: Sequence[Mapping[str, Any]] = ()
+    offers: Mapping[str, Any] = field(default_factory=dict)
+    schema: Schema | None = None
     above: Sequence[Turn] = ()
     continued: Sequence[Turn] = ()
     fresh: bool = False
@@ -67,13 +83,25 @@ class Plan:
         """Return the request: the system prompt, what stands above, and the question."""
         earlier = (message for turn in self.above for message in turn.exchange)
         messages = (*self._system(), *earlier, *self._continued(), self._question())
-        return Request(self.settings.model, messages, self.settings.fields())
+        fields = {**self.settings.fields(), **self.offers}
+        if "tools" not in fields:
+            fields = {name: value for name, value in fields.items() if name not in _OF_TOOLS}
+        request = Request(self.settings.model, tuple(map(self.sendable, messages)), fields)
+        if self.schema is None:
+            return request
+        return shaped(request, self.schema, next(iter(response_formats(self.settings.model)), IN_WORDS))
 
-    def added(self, answer: str) -> tuple[Message, ...]:
-        """Return the messages that this turn adds to the conversation."""
+    def sendable(self, message: Message) -> Message:
+        """Return a message of the conversation as this model takes it: another may need more of it back."""
+        unwanted = [] if returns_reasoning(self.settings.model) else ["reasoning_content"]
+        unwanted += [] if keeps_signature(self.settings.model) else ["extra_content"]
+        return message.without(*unwanted) if message.tool_calls else message
+
+    def added(self, *steps: Message, answer: str = "") -> tuple[Message, ...]:
+        """Return the messages that this turn adds to the conversation, with the ``steps`` that led to its answer."""
         system = self._system() if self.own_system else ()
         said = (Message("assistant", answer),) if answer else ()
-        return (*system, *self._continued(), self._question(), *said)
+        return (*system, *self._continued(), self._question(), *steps, *said)
 
     def shown_before(self) -> tuple[Message, ...]:
         """Return the messages that the output shows above the answer: the cell has only its newest question."""
@@ -90,4 +118,24 @@ class Plan:
         return tuple(message for turn in self.continued for message in turn.exchange)
 
     def _question(self) -> Message:
-        return Message("user", self.prompt)
+        words = {"type": "text", "text": self.prompt}
+        return Message("user", [words, *map(dict, self.images)] if self.images else self.prompt)
+
+
+def shaped(request: Request, schema: Schema, way: str) -> Request:
+    """Return a request as it asks for an answer that fits a schema: by a field, in words, or both.
+
+    ``json_object`` says nothing of the shape, and is refused where no message speaks of JSON (OpenAI's API reference).
+    """
+    params = {name: value for name, value in request.params.items() if name != "response_format"}
+    if way == "json_schema":
+        return replace(request, params=params | {"response_format": schema.response_format})
+    if way == "json_object":
+        params |= {"response_format": {"type": way}}
+    system, rest = request.messages[:1], request.messages[1:]
+    if not system or system[0].role != "system":
+        system, rest = (), request.messages
+    words = [message.text for message in system]
+    if schema.instructions not in "".join(words):
+        words.append(schema.instructions)
+    return replace(request, messages=(Message("system", "\n\n".join(words)), *rest), params=params)

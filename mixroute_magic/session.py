@@ -53,6 +53,8 @@ class Session:
         self.config = config
         self.credentials = Credentials()
         self.limits: dict[tuple[str, str], Limit] = {}  # of models at gateways, as these have told
+        self.allowed_tools: dict[str, Any] = {}  # the functions that models may always call, by name
+        self.schema_ways: dict[tuple[str, str], int] = {}  # to ask for a schema that models at gateways have refused
         self._notebooks: dict[Path | None, Notebook] = {}
         self._told: dict[str, Path | None] = {}  # the notebook's path, by the page that told it
         self._root: Path | None = None  # of the server, for the paths that pages tell
@@ -144,6 +146,11 @@ class Session:
     def attended(self) -> bool:
         """Say whether somebody looks at the running cell."""
         return attended(execute_request(self.shell))
+
+    def can_ask(self) -> bool:
+        """Say whether the user can be asked something while the cell runs."""
+        request = execute_request(self.shell)
+        return request is None or bool(request.get("content", {}).get("allow_stdin"))
 
     def _page(self, request: Mapping[str, Any] | None) -> Page | None:
         if not attended(request):

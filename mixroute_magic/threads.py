@@ -7,12 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mixroute_magic.asking import left_out, settings, without_demo_turns
 from mixroute_magic.chat import displayed
 from mixroute_magic.conversation.records import FORK, Setting, now
 from mixroute_magic.conversation.turn import COMPLETE
 from mixroute_magic.display.output import Shown, leave, show_again
 from mixroute_magic.errors import HistoryError
+from mixroute_magic.planning import left_out, without_demo_turns
+from mixroute_magic.settings import settings
 from mixroute_magic.tables import Table, counted
 
 if TYPE_CHECKING:
@@ -247,9 +248,11 @@ def _table(
     for number, line in enumerate(lines, start=1):
         cell = "" if line.number is None else f"[{line.number}]"
         for message in line.turn.exchange:
-            by_model = ["", ""] if message.role == "user" else [line.turn.model, _tokens(line.turn)]
-            stale = "stale" if line.stale and message.role != "user" else ""
-            rows.append([str(number), message.role, _first_words(message.text), cell, *by_model, stale])
+            answers = message.role == "assistant"
+            by_model = [line.turn.model, _tokens(line.turn)] if message is line.turn.exchange[-1] else ["", ""]
+            calls = ", ".join(f"{call.name}(…)" for call in message.tool_calls)
+            words = _first_words(" ".join(filter(None, [message.text, calls])))
+            rows.append([str(number), message.role, words, cell, *by_model, "stale" if line.stale and answers else ""])
     if not rows:
         caption = f"Thread {name}: nothing stands above this cell. The next question starts afresh."
         return Table(caption=caption, notes=notes, record=record)

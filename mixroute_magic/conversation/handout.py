@@ -58,19 +58,25 @@ def _section(turn: Turn, bundle: Callable[[Turn], Mapping[str, str]]) -> list[st
     """Return the messages of a turn in their order, and the line about them."""
     parts, footer = [], ""
     for message in turn.messages:
-        text, footer = _harmless(message.text, turn, bundle)
+        calls = (message, *_results(turn, message)) if message.tool_calls else ()
+        text, footer = _harmless(calls or (Message("assistant", message.text),), turn, bundle)
         if message.role == "assistant":
             parts.append("\n".join(_contained(text)))
-        else:
+        elif message.role != "tool":  # whose text stands with the call
             label = ["*System prompt*", ""] if message.role == "system" else []
             parts.append(_quoted([*label, *_contained(text, line_break="  ")]))
     return [part for part in (*parts, footer) if part]
 
 
-def _harmless(text: str, turn: Turn, bundle: Callable[[Turn], Mapping[str, str]]) -> tuple[str, str]:
-    """Return a text as the answer of this turn would be shown, and the line below it."""
-    said = (Message("user", ""), Message("assistant", text))
-    shown = bundle(replace(turn, messages=said, reasoning="", alternatives=()))["text/markdown"]
+def _results(turn: Turn, message: Message) -> list[Message]:
+    """Return the results of the tools that a message calls."""
+    ids = {call.id for call in message.tool_calls}
+    return [result for result in turn.messages if result.extra.get("tool_call_id") in ids]
+
+
+def _harmless(said: Sequence[Message], turn: Turn, bundle: Callable[[Turn], Mapping[str, str]]) -> tuple[str, str]:
+    """Return what was said as the output of this turn would show it, and the line below it."""
+    shown = bundle(replace(turn, messages=(Message("user", ""), *said), reasoning="", alternatives=()))["text/markdown"]
     harmless, _, footer = shown.rpartition("\n\n")
     return harmless, footer
 

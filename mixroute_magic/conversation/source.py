@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +35,7 @@ _FLAGS = {"temperature": "-t", "max_tokens": "--max-tokens", "max_completion_tok
 def chat_source(turn: Turn) -> str:
     """Return the cell that asks a turn again, with the options that count; of a continued one, question by question."""
     line = " ".join(_options(turn))
-    bodies = [_typed(message.text) for message in turn.messages if message.role == "user"]
+    bodies = [_typed(question) for question in turn.questions]
     if not bodies or not all(_reads(line, body) for body in bodies):
         return _NEVER_ASKED
     if len(bodies) == 1 and not _ENDS_LINE.search(line):
@@ -52,9 +53,26 @@ def load_source(thread: str) -> str:
 
 def _options(turn: Turn) -> list[str]:
     systems = [f"-s {_word(message.text)}" for message in turn.messages if message.role == "system"]
-    params = [_param(name, value) for name, value in turn.params.items() if "=" not in name]
+    offered = _offered(turn.params)
+    params = [_param(name, value) for name, value in turn.params.items() if "=" not in name and name not in offered]
+    params += [option for options in offered.values() for option in options]
     models = [f"-m {_word(answer.model)}" for answer in turn.alternatives or (turn,)]
     return [option for option in (*models, *systems, *params) if _reads(option)]
+
+
+def _offered(params: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return, by field, the options that offer the same tools and ask for the same schema, by the names of these."""
+    tools, form = params.get("tools", []), params.get("response_format")
+    names = [_name_in(tool, "function") for tool in tools] if isinstance(tools, list) else []
+    schema = _name_in(form, "json_schema")
+    offered = {"tools": [f"--tool {_word(name)}" for name in names if name]}
+    return offered | ({"response_format": [f"--schema {_word(schema)}"]} if schema else {})
+
+
+def _name_in(data: Any, key: str) -> str:
+    inner = data.get(key) if isinstance(data, Mapping) else None
+    name = inner.get("name") if isinstance(inner, Mapping) else None
+    return name if isinstance(name, str) else ""
 
 
 def _param(name: str, value: Any) -> str:

@@ -18,6 +18,7 @@ __all__ = [
     "COMPLETE",
     "FAILED",
     "INTERRUPTED",
+    "REPAIR",
     "VERSION",
     "Turn",
     "answer_to",
@@ -31,6 +32,9 @@ COMPLETE, INTERRUPTED, FAILED = "complete", "interrupted", "failed"
 
 VERSION = 1
 """Of the records that this package writes."""
+
+REPAIR = "This does not fit the JSON Schema:"
+"""Begins what a user never said: what is sent where an answer does not have the shape that was asked for."""
 
 _TEXTS = ("served_model", "finish_reason", "request_hash", "request_id", "created", "context")
 _LONGEST = 1e9  # seconds
@@ -99,9 +103,19 @@ class Turn:
         return tuple(message for message in self.messages if message.role != "system")
 
     @property
+    def questions(self) -> list[str]:
+        """The words of the user in it: more than one where its cell went on from an answer."""
+        return [message.text for message in self.messages if _is_question(message)]
+
+    @property
     def question(self) -> str:
         """The words that it answers."""
-        return next((message.text for message in reversed(self.messages) if message.role == "user"), "")
+        return next(iter(self.questions[::-1]), "")
+
+    @property
+    def before_question(self) -> tuple[Message, ...]:
+        """Its exchange before the question that it answers."""
+        return self.exchange[: self._place_of_question]
 
     @property
     def answered(self) -> bool:
@@ -113,11 +127,21 @@ class Turn:
         """Its exchange without the answer."""
         return self.exchange[:-1] if self.answered else self.exchange
 
-    def steps(self, question: str) -> tuple[Message, ...]:
-        """Return what was called, or asked back, between a question of it and the answer."""
-        said = self.before_answer
-        asked = [place for place, message in enumerate(said) if message.role == "user" and message.text == question]
-        return said[asked[-1] + 1 :] if asked else ()
+    @property
+    def shared(self) -> int:
+        """How many messages its alternatives have in common: what they were asked."""
+        together = zip(*(answer.exchange for answer in self.alternatives), strict=False)
+        return sum(1 for _ in takewhile(lambda said: said.count(said[0]) == len(said), together))
+
+    @property
+    def steps(self) -> tuple[Message, ...]:
+        """What was called, or asked back, between the question and the answer."""
+        return self.before_answer[self._place_of_question + 1 :]
+
+    @property
+    def _place_of_question(self) -> int:
+        places = [place for place, message in enumerate(self.exchange) if _is_question(message)]
+        return next(iter(places[::-1]), 0)
 
     def to_metadata(self) -> dict[str, Any]:
         """Return the record that goes into the output's metadata, under the key ``mixroute``."""
@@ -162,6 +186,10 @@ class Turn:
         )
         turn = replace(turn, alternatives=_read_alternatives(record.get("alternatives"), turn))
         return turn if turn.kept is not None else replace(turn, alternatives=())
+
+
+def _is_question(message: Message) -> bool:
+    return message.role == "user" and not message.text.startswith(REPAIR)
 
 
 def labels(models: Sequence[str]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mixroute_magic.display.markdown import block_tokens, is_closed, parser
@@ -35,6 +35,9 @@ class Frame:
     closed: int = 0
     code: bool = False
 
+    def __add__(self, other: Frame) -> Frame:
+        return Frame(self.text + other.text, self.html + other.html, self.closed + other.closed, other.code)
+
 
 class Blocks:
     """Markdown that grows: each block becomes HTML once, when nothing that follows can change it.
@@ -51,6 +54,8 @@ class Blocks:
         self._new_line = False
         self._look_at = 0
         self._env: dict[str, Any] = {}
+        self._plain = plain
+        self._inserted = Frame()  # what was closed since the last look for something to be put below it
         self._fence = _ENDLESS if plain else ""  # what began the open block of code, of which lines were closed
         self._goes_on = False  # whether what is open begins within a list or a block of code
         self._loose = False  # whether the items of that list are paragraphs
@@ -63,8 +68,19 @@ class Blocks:
         self._unsent += len(piece)
         self._new_line = self._new_line or "\n" in piece
 
+    def insert(self, html: str) -> None:
+        """Put a block of HTML below what has come so far, of which nothing stays open."""
+        self.add("\n\n")  # whoever copies the source finds what follows apart
+        frame = self.take(ended=True)
+        self._inserted = replace(frame, html=frame.html + html)
+        self._fence = _ENDLESS if self._plain else ""
+
     def take(self, *, ended: bool = False) -> Frame:
         """Return what has changed since the last call; where the answer has ended, nothing stays open."""
+        before, self._inserted = self._inserted, Frame()
+        return before + self._changed(ended=ended)
+
+    def _changed(self, *, ended: bool) -> Frame:
         text = self._open[len(self._open) - self._unsent :]
         self._unsent = 0
         if not ended and not (self._new_line and len(self._open) >= self._look_at):

@@ -1,22 +1,29 @@
-"""The forms in which an answer can be shown: as Markdown, as its plain characters, as JSON; and the code in it."""
+"""The forms in which an answer can be shown: as Markdown, as its plain characters, as JSON or records; and its code."""
 
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from mixroute_magic.display.markdown import as_pre, block_tokens, make_safe, without_controls
+from mixroute_magic.tables import Table
 
 __all__ = ["code_in", "is_plain", "note", "to_markdown", "to_plain"]
+
+_JSON = ("json", "record")
 
 
 def is_plain(form: str) -> bool:
     """Say whether an answer is not read as Markdown: neither while it comes nor when it is there."""
-    return form in {"text", "json"}
+    return form in {"text", "json", "record"}
 
 
 def to_markdown(answer: str, form: str, *, apart: bool = False) -> str:
     """Return the answer as Markdown that shows it in this form, and does nothing; ``apart`` as `make_safe` means it."""
-    pretty = _pretty_json(answer) if form == "json" else None
+    table = _records(answer) if form == "record" else None
+    if table is not None:
+        return make_safe(table.to_markdown(), apart=apart).strip()
+    pretty = _pretty_json(answer) if form in _JSON else None
     if is_plain(form) and pretty is None:
         return as_pre(answer)
     return make_safe(answer if pretty is None else f"```json\n{pretty}\n```", apart=apart).rstrip()
@@ -24,7 +31,10 @@ def to_markdown(answer: str, form: str, *, apart: bool = False) -> str:
 
 def to_plain(answer: str, form: str) -> str:
     """Return the answer as the text that shows it in this form."""
-    pretty = _pretty_json(answer) if form == "json" else None
+    table = _records(answer) if form == "record" else None
+    if table is not None:
+        return repr(table)
+    pretty = _pretty_json(answer) if form in _JSON else None
     return without_controls(answer if pretty is None else pretty).rstrip()
 
 
@@ -45,13 +55,49 @@ def code_in(answer: str) -> str:
     return "\n\n".join(code for code in codes if code.strip())
 
 
+def _records(answer: str) -> Table | None:
+    """Return the table that an answer is: a list of records, or an object that holds nothing else."""
+    value = _json(answer)
+    if isinstance(value, dict) and len(value) == 1:
+        (value,) = value.values()
+    if not isinstance(value, list) or not value or not all(isinstance(record, dict) and record for record in value):
+        return None
+    header = list(dict.fromkeys(str(name) for record in value for name in record))
+    columns = [[record.get(name) for record in value] for name in header]
+    numbers = frozenset(place for place, column in enumerate(columns) if all(map(_is_number, column)))
+    rows = [[_cell(found) for found in row] for row in zip(*columns, strict=True)]
+    return Table(caption="", header=header, rows=rows, numbers=numbers)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
 def _pretty_json(answer: str) -> str | None:
-    """Return the JSON that an answer is, perhaps in one fence, laid out to be read; ``None`` where it is none."""
+    """Return the JSON that an answer is, laid out to be read; ``None`` where it is none."""
+    value = _json(answer)
+    if value is _NO_JSON:
+        return None
+    pretty = json.dumps(value, ensure_ascii=False, indent=2)
+    return pretty.encode("utf-8", "backslashreplace").decode()  # half a character can only be written as JSON does
+
+
+def _json(answer: str) -> Any:
+    """Return the value that an answer is in JSON, perhaps in one fence; `_NO_JSON` where it is none."""
     tokens = block_tokens(answer)
     fenced = len(tokens) == 1 and tokens[0].type == "fence"
     try:
         value = json.loads(tokens[0].content if fenced else answer)
-        pretty = json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False)
+        json.dumps(value, allow_nan=False)
     except (ValueError, RecursionError):
-        return None
-    return pretty.encode("utf-8", "backslashreplace").decode()  # half a character can only be written as JSON does
+        return _NO_JSON
+    return value
+
+
+_NO_JSON = object()

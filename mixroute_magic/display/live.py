@@ -66,8 +66,13 @@ class LiveStream:
         if text or reasoning:
             self._news.put((column, {"text": text, "reasoning": reasoning}))
 
+    def insert(self, html: str, column: int) -> None:
+        """Show something below what an answer has said so far; it goes on below that."""
+        if html:
+            self._news.put((column, {"insert": html}))
+
     def tell(self, news: Mapping[str, Any], column: int) -> None:
-        """Show that a request is sent again, or that one of several replies has ended."""
+        """Show that a request is sent again, that a tool runs, or that one of several replies has ended."""
         self._news.put((column, news))
 
     def end(self) -> None:
@@ -120,6 +125,10 @@ class _Column:
     def take(self, news: Mapping[str, Any]) -> None:
         """Take in more text or reasoning, or what else is told."""
         told = dict(news)
+        if inserted := told.pop("insert", ""):
+            self._blocks.add("".join(self._text))
+            self._blocks.insert(inserted)
+            self._text = []
         self._text.append(told.pop("text", ""))
         self._reasoning.append(told.pop("reasoning", ""))
         self._told |= told

@@ -6,8 +6,9 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from mixroute_magic.display import exchange
 from mixroute_magic.display.formats import to_markdown, to_plain
-from mixroute_magic.display.markdown import as_html, make_safe, without_controls
+from mixroute_magic.display.markdown import as_html, without_controls
 from mixroute_magic.tables import counted
 
 if TYPE_CHECKING:
@@ -27,9 +28,9 @@ _MOST_COLUMNS = 3
 class Ending:
     """How a reply ended: ``complete``, ``interrupted`` or ``failed``; shown below the messages ``before``.
 
-    ``form`` is how its text is shown: ``markdown``, ``text``, ``code`` or ``json``. ``error`` are the lines that say
-    why it failed, where nothing else shows them. A turn that several models answered has ``alternatives``, each with
-    the ``name`` of its column.
+    ``form`` is how its text is shown: ``markdown``, ``text``, ``code``, ``json`` or ``record``. ``error`` are the lines
+    that say why it failed, where nothing else shows them. A turn that several models answered has ``alternatives``, each
+    with the ``name`` of its column.
     """
 
     reply: Reply
@@ -100,8 +101,8 @@ def _tokens(usage: Usage) -> str:
 def bundle(ending: Ending) -> dict[str, str]:
     """Return the final output: Markdown for pages, plain text for everything else."""
     last = footer(ending)
-    markdown = [*map(_quoted, ending.before), *_shown(ending), f"*{as_html(last)}*"]
-    plain = [*(without_controls(message.text) for message in ending.before), *_plain(ending), last]
+    markdown = [*_shown(ending), f"*{as_html(last)}*"]
+    plain = [*_plain(ending), last]
     return {
         "text/markdown": "\n\n".join(part for part in markdown if part),
         "text/plain": "\n\n".join(part for part in plain if part),
@@ -110,18 +111,20 @@ def bundle(ending: Ending) -> dict[str, str]:
 
 def _shown(ending: Ending, *, apart: bool = False) -> list[str]:
     """Return an answer as Markdown; ``apart`` from others in the same output."""
+    before = exchange.to_markdown(ending.before)
     if ending.alternatives:
-        return [_table(ending.alternatives)]
+        return [*before, _table(ending.alternatives)]
     error = "<br>".join(map(as_html, ending.error))
     answer = to_markdown(ending.reply.text, ending.form, apart=apart)
-    return [_folded(ending.reply.reasoning), answer, f"<p>{error}</p>" if error else ""]
+    return [*before, _folded(ending.reply.reasoning), answer, f"<p>{error}</p>" if error else ""]
 
 
 def _plain(ending: Ending) -> list[str]:
+    before = exchange.to_plain(ending.before)
     if ending.alternatives:
         named = ([f"── {one.name} ──", *_plain(one), footer(one)] for one in ending.alternatives)
-        return [without_controls(part) for parts in named for part in parts]
-    return [to_plain(ending.reply.text, ending.form), without_controls("\n".join(ending.error))]
+        return [*before, *(without_controls(part) for parts in named for part in parts)]
+    return [*before, to_plain(ending.reply.text, ending.form), without_controls("\n".join(ending.error))]
 
 
 def _table(answers: Sequence[Ending]) -> str:
@@ -143,16 +146,6 @@ def _table(answers: Sequence[Ending]) -> str:
             lines += [f"<td {cell}>", "", "\n\n".join(part for part in shown if part), "", "</td>"]
         lines.append("</tr>")
     return "\n".join([*lines, "</table>"])
-
-
-def _quoted(message: Message) -> str:
-    """Return a message that was said before: an answer as it was shown, a question as a quotation.
-
-    It is quoted first and made safe then, since no blank line keeps a quoted block of code from what stands above it.
-    """
-    text = without_controls(message.text).rstrip()
-    quoted = text if message.role == "assistant" else "\n".join(f"> {line}".rstrip() for line in text.split("\n"))
-    return make_safe(quoted)
 
 
 def reasoning_line(reasoning: str) -> str:

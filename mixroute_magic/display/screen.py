@@ -17,10 +17,10 @@ from rich.markdown import Heading, Markdown
 from rich.segment import Segment, SegmentLines
 from rich.text import Text
 
-from mixroute_magic.display.formats import note, to_plain
+from mixroute_magic.display.formats import is_plain, note, to_plain
 from mixroute_magic.display.markdown import block_tokens, parser, without_controls
 from mixroute_magic.display.output import footer, reasoning_line
-from mixroute_magic.display.terminal import running, told_again, write
+from mixroute_magic.display.terminal import doing, steps_in_lines, told_again, write
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from rich.console import ConsoleOptions, RenderableType, RenderResult
 
     from mixroute_magic.display.output import Ending
-    from mixroute_magic.wire import Chunk
+    from mixroute_magic.wire import Chunk, Message
 
 __all__ = ["ScreenView"]
 
@@ -75,9 +75,20 @@ class ScreenView:
         """Tell that the question is asked again."""
         self._print(Text(told_again(self._models, why, seconds, column), "dim"))
 
-    def running(self, tool: str, column: int = 0) -> None:
-        """Tell that a tool runs."""
-        self._print(Text(running(self._models, tool, column), "dim"))
+    def doing(self, what: str, column: int = 0) -> None:
+        """Tell what goes on, and leave the screen to it: a tool may print, and the user be asked."""
+        self._end_part()
+        self._print(Text(doing(self._models, what, column), "dim"))
+        with self._writing:
+            self._region.stop()
+
+    def between(self, steps: Sequence[Message], column: int = 0) -> None:  # noqa: ARG002 - as in show
+        """Print a line for each call, and take the screen again."""
+        self._end_part()
+        if len(self._models) == 1:
+            self._print(Text("\n".join(steps_in_lines(steps)), "dim"))
+        with self._writing:
+            self._region.start()
 
     def show(self, chunk: Chunk, column: int = 0) -> None:  # noqa: ARG002 - several are not printed before they end
         """Let the text grow, and print what of it is finished."""
@@ -116,7 +127,17 @@ class ScreenView:
         """Draw the region again and again: rich's own thread may do so between a print's measuring and writing."""
         while not self._ended.wait(_FRAME):
             with self._writing:
-                self._region.refresh()
+                self._refresh()
+
+    def _refresh(self) -> None:
+        if self._region.is_started:  # while a tool has the screen it is not
+            self._region.refresh()
+
+    def _end_part(self) -> None:
+        """Print what is open of an answer that others follow."""
+        if len(self._models) == 1:
+            self._print(_Drawn(self._open))
+            self._open, self._begun, self._reasoning = "", False, ""
 
     def _begin(self) -> None:
         self._begun = True
@@ -149,7 +170,7 @@ class ScreenView:
         if shown is not None:
             above = self._gap()
             with self._writing, self._console:  # what the region does not show any more goes in the same write
-                self._region.refresh()
+                self._refresh()
                 # Text is wrapped by the terminal, so that it can be copied as it was written.
                 self._console.print(*above, shown, sep="\n", soft_wrap=isinstance(part, Text))
             self._printed = True
@@ -214,7 +235,7 @@ def _answer(text: str, form: str) -> Text | Markdown:
     """Return an answer as it is printed in one of the forms."""
     if form == "json" and not note(text, form):
         return _Drawn(f"```json\n{to_plain(text, form)}\n```")
-    return Text(to_plain(text, form)) if form in {"text", "json"} else _Drawn(without_controls(text))
+    return Text(to_plain(text, form)) if is_plain(form) else _Drawn(without_controls(text))
 
 
 def _without_edges(lines: list[list[Segment]]) -> list[list[Segment]]:

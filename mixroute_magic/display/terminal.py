@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from mixroute_magic.display.exchange import to_plain
 from mixroute_magic.display.markdown import without_controls
 from mixroute_magic.display.output import bundle, footer
 
@@ -14,9 +16,9 @@ if TYPE_CHECKING:
 
     from mixroute_magic.display.output import Ending
     from mixroute_magic.display.views import ReplyView
-    from mixroute_magic.wire import Chunk
+    from mixroute_magic.wire import Chunk, Message
 
-__all__ = ["TextView", "running", "told_again", "view_in_terminal", "write"]
+__all__ = ["TextView", "doing", "steps_in_lines", "told_again", "view_in_terminal", "write"]
 
 
 def view_in_terminal(models: Sequence[str], *, plain: bool) -> ReplyView:
@@ -33,7 +35,7 @@ class TextView:
 
     def __init__(self, models: Sequence[str]) -> None:
         self._models = models
-        self._thinking = False
+        self._thinking = self._said = False
 
     def start(self) -> None:
         """Wait without a word: what is written stays when it is no longer true."""
@@ -42,9 +44,16 @@ class TextView:
         """Tell that the question is asked again."""
         write(f"{told_again(self._models, why, seconds, column)}\n")
 
-    def running(self, tool: str, column: int = 0) -> None:
-        """Tell that a tool runs."""
-        write(f"{running(self._models, tool, column)}\n")
+    def doing(self, what: str, column: int = 0) -> None:
+        """Tell what goes on; apart from what was said."""
+        self._apart()
+        write(f"{doing(self._models, what, column)}\n")
+
+    def between(self, steps: Sequence[Message], column: int = 0) -> None:  # noqa: ARG002 - as in show
+        """Write a line for each call."""
+        if len(self._models) == 1 and (lines := steps_in_lines(steps)):
+            self._apart()
+            write("\n".join(lines) + "\n\n")
 
     def show(self, chunk: Chunk, column: int = 0) -> None:  # noqa: ARG002 - several are not written before they end
         """Write the text at once, and reasoning as one word."""
@@ -55,7 +64,13 @@ class TextView:
             self._thinking = True
         if chunk.text:
             write(("\n\n" if self._thinking else "") + without_controls(chunk.text))
-            self._thinking = False
+            self._thinking, self._said = False, True
+
+    def _apart(self) -> None:
+        """Leave a blank line below what was written of an answer."""
+        if self._said or self._thinking:
+            write("\n\n")
+        self._said = self._thinking = False
 
     def ended(self, ending: Ending, column: int = 0) -> None:
         """Write one of several replies."""
@@ -68,16 +83,23 @@ class TextView:
         write(("\n\n" if begun else "") + (f"{last}\n" if last else ""))
 
 
-def running(models: Sequence[str], tool: str, column: int) -> str:
-    """Return the line that tells which tool runs."""
+def doing(models: Sequence[str], what: str, column: int) -> str:
+    """Return the line that tells what goes on."""
     model = f"{models[column]}: " if len(models) > 1 else ""
-    return without_controls(f"{model}running {tool} …")
+    return without_controls(f"{model}{what} …")
+
+
+def steps_in_lines(steps: Sequence[Message]) -> list[str]:
+    """Return what followed an answer, without its words, which have been written."""
+    silent = [replace(step, content=None) if step.role == "assistant" else step for step in steps]
+    return to_plain(silent)
 
 
 def told_again(models: Sequence[str], why: str, seconds: float, column: int) -> str:
     """Return the line that tells why, and when, a question is asked again."""
     model = f"{models[column]}: " if len(models) > 1 else ""
-    return f"{without_controls(model + why)}; trying again in {max(1, round(seconds))} s"
+    when = f"trying again in {max(1, round(seconds))} s" if seconds else "asking again"
+    return f"{without_controls(model + why)}; {when}"
 
 
 def write(text: str) -> None:

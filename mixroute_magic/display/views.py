@@ -9,6 +9,7 @@ from __future__ import annotations
 from contextlib import closing
 from typing import TYPE_CHECKING, Protocol
 
+from mixroute_magic.display.exchange import to_html
 from mixroute_magic.display.markdown import without_controls
 from mixroute_magic.display.output import bundle, footer, leave
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mixroute_magic.display.output import Ending
-    from mixroute_magic.wire import Chunk
+    from mixroute_magic.wire import Chunk, Message
 
 __all__ = ["ReplyView", "open_view"]
 
@@ -30,8 +31,11 @@ class ReplyView(Protocol):
     def retrying(self, why: str, seconds: float, column: int = 0) -> None:
         """Tell that a failed request will be sent again in so many seconds."""
 
-    def running(self, tool: str, column: int = 0) -> None:
-        """Tell that a tool of the notebook runs before the answer goes on."""
+    def doing(self, what: str, column: int = 0) -> None:
+        """Tell what goes on in the notebook before the answer can go on: a tool runs, the user is asked."""
+
+    def between(self, steps: Sequence[Message], column: int = 0) -> None:
+        """Show what followed an answer, whose words have been shown, before the next one: calls and their results."""
 
     def show(self, chunk: Chunk, column: int = 0) -> None:
         """Show what one more chunk adds."""
@@ -80,9 +84,13 @@ class LiveView:
         """Count down to the next attempt."""
         self._stream.tell({"retry": why, "seconds": seconds}, column)
 
-    def running(self, tool: str, column: int = 0) -> None:
-        """Name the tool, and count its seconds."""
-        self._stream.tell({"tool": tool}, column)
+    def doing(self, what: str, column: int = 0) -> None:
+        """Name it, and count its seconds."""
+        self._stream.tell({"doing": what}, column)
+
+    def between(self, steps: Sequence[Message], column: int = 0) -> None:
+        """Close what has been said, and put the calls below it."""
+        self._stream.insert(to_html(steps), column)
 
     def show(self, chunk: Chunk, column: int = 0) -> None:
         """Add to the text that grows on the page."""
@@ -114,7 +122,10 @@ class StaticView:
     def retrying(self, why: str, seconds: float, column: int = 0) -> None:
         """Nobody is looking."""
 
-    def running(self, tool: str, column: int = 0) -> None:
+    def doing(self, what: str, column: int = 0) -> None:
+        """Nobody is looking."""
+
+    def between(self, steps: Sequence[Message], column: int = 0) -> None:
         """Nobody is looking."""
 
     def show(self, chunk: Chunk, column: int = 0) -> None:

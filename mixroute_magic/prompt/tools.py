@@ -8,14 +8,13 @@ import inspect
 import json
 import re
 import threading
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mixroute_magic.errors import ToolError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from pydantic import BaseModel
 
@@ -84,7 +83,9 @@ class Tool:
         """Call the function, and wait for it where it is ``async``. It raises what the function raises."""
         parameters = inspect.signature(self.function).parameters.values()
         fields = zip(type(arguments).model_fields, _named(parameters), strict=True)
-        given = {parameter: getattr(arguments, field) for field, parameter in fields if field in arguments.model_fields_set}
+        given = {
+            parameter: getattr(arguments, field) for field, parameter in fields if field in arguments.model_fields_set
+        }
         first = [given.pop(parameter) for parameter in list(given) if parameter.kind is parameter.POSITIONAL_ONLY]
         names = {parameter.name: value for parameter, value in given.items()}
         result = self.function(*first, **names, **(arguments.model_extra or {}))
@@ -92,7 +93,7 @@ class Tool:
 
 
 def result_text(value: Any) -> str:
-    """Return what a function returned as a model reads it: text as it is, data as JSON, anything else as a prompt has it."""
+    """Return what a function returned as a model reads it: text as it is, data as JSON, the rest as a prompt has it."""
     text = value if isinstance(value, str) else _json(value)
     if text is None:
         text = str(value)
@@ -108,7 +109,7 @@ def error_text(error: BaseException | str) -> str:
 
 
 def _documented(function: Any) -> tuple[str, dict[str, str]]:
-    """Return what a docstring says of a function, and of each of its parameters, in NumPy's, Google's or Sphinx's style."""
+    """Return what a docstring says of a function and its parameters, in NumPy's, Google's or Sphinx's style."""
     import docstring_parser
 
     text = inspect.getdoc(function) or ""
@@ -121,7 +122,7 @@ def _documented(function: Any) -> tuple[str, dict[str, str]]:
 
 
 def _takes(name: str, function: Callable[..., Any], texts: Mapping[str, str]) -> type[BaseModel]:
-    """Return a function's parameters as a pydantic model, whose fields are numbered: names may be any, and are aliases."""
+    """Return a function's parameters as a pydantic model, whose fields are numbered: as aliases, names may be any."""
     from pydantic import ConfigDict, PydanticUserError, create_model
     from pydantic.errors import PydanticSchemaGenerationError
 
@@ -134,9 +135,9 @@ def _takes(name: str, function: Callable[..., Any], texts: Mapping[str, str]) ->
         star = rest[inspect.Parameter.VAR_POSITIONAL]
         raise ToolError(f"{name} takes *{star}, but models name all arguments; nothing was sent.", _WRAP_IT)
     fields = {f"p{number}": _field(parameter, texts) for number, parameter in enumerate(_named(parameters))}
-    others = "allow" if inspect.Parameter.VAR_KEYWORD in rest else "forbid"
+    config = ConfigDict(extra="allow" if inspect.Parameter.VAR_KEYWORD in rest else "forbid")
     try:
-        return create_model(name, __config__=ConfigDict(extra=others), **fields)  # type: ignore[call-overload, no-any-return]
+        return create_model(name, __config__=config, **fields)  # type: ignore[call-overload, no-any-return]
     except (PydanticSchemaGenerationError, PydanticUserError) as error:
         raise _not_data(name, error) from None
 
@@ -167,7 +168,7 @@ def _not_data(name: str, error: Exception) -> ToolError:
 _WRAP_IT = "Wrap it in a function whose parameters are str, int, float, bool, list, dict or a pydantic model."
 
 
-def _named(parameters: Any) -> list[inspect.Parameter]:
+def _named(parameters: Iterable[inspect.Parameter]) -> list[inspect.Parameter]:
     """Return the parameters that have one value each."""
     return [one for one in parameters if one.kind not in {one.VAR_POSITIONAL, one.VAR_KEYWORD}]
 
@@ -206,7 +207,7 @@ def _problem(found: Any) -> str:
 
 
 def _json(value: Any) -> str | None:
-    """Return data as JSON: also dataclasses, pydantic models, dates, sets; ``None`` where that is no way to write it."""
+    """Return data as JSON, also dataclasses, pydantic models, dates and sets; ``None`` where JSON cannot carry it."""
     from pydantic_core import PydanticSerializationError, to_json
 
     try:

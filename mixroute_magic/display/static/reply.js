@@ -5,7 +5,7 @@
 //                              the rest goes on with a block of code
 //   reasoning                  more of what was thought before it
 //   retry, seconds             the request failed for this reason, and is sent again
-//   tool                       a tool of this name runs
+//   doing                      what goes on in the notebook before the answer can go on: a tool runs
 //   ended, footer, error       how this reply ended, while others go on, and the lines that say why
 
 const WORD = /[\u3040-\u30ff\u3400-\u9fff]|[^\s\u3040-\u30ff\u3400-\u9fff]+/g;
@@ -101,8 +101,8 @@ class Reply {
       this.phase = "retrying";
       this.why = told.retry;
       this.again = performance.now() + told.seconds * 1000;
-    } else if (told.tool) {
-      this.phase = `running ${told.tool}`;
+    } else if (told.doing) {
+      this.phase = told.doing;
     }
     if (reasoning) {
       this.phase = "thinking";

@@ -1,0 +1,148 @@
+"""What an answer has to look like: pydantic models, dataclasses, TypedDicts, types, and JSON Schema itself.
+
+The one door to ``jsonschema``. An answer is read as leniently as it can be, and checked strictly.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mixroute_magic.errors import SchemaError
+
+__all__ = ["Schema"]
+
+_MOST_PROBLEMS = 5
+_ONLY = "value"  # holds what is no object, since models are asked for objects (OpenAI's guide, "Structured outputs")
+_FENCE = re.compile(r"```\w*\s*\n(.*?)```", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """A shape that answers can have: ``check`` makes a value of the notebook of a JSON text, or raises `ValueError`."""
+
+    name: str
+    json_schema: Mapping[str, Any]
+    check: Callable[[str], Any]
+
+    @classmethod
+    def of(cls, name: str, kind: Any) -> Schema:
+        """Read a schema: a JSON Schema as a dict, or anything that pydantic takes for a type.
+
+        Raises
+        ------
+        SchemaError
+            If it is neither.
+        """
+        title = re.sub(r"[^A-Za-z0-9_-]", "_", name)[:64]  # OpenAI's API reference, "response_format.json_schema.name"
+        return cls(title, *(_of_dict(name, kind) if isinstance(kind, Mapping) else _of_type(name, kind)))
+
+    @property
+    def response_format(self) -> dict[str, Any]:
+        """The request's field that asks for it."""
+        return {"type": "json_schema", "json_schema": {"name": self.name, "schema": dict(self.json_schema)}}
+
+    @property
+    def instructions(self) -> str:
+        """The same in words, for models that take no such field."""
+        schema = json.dumps(self.json_schema, ensure_ascii=False)
+        return f"Answer with one JSON object that fits this JSON Schema, and with nothing else:\n{schema}"
+
+    def parse(self, text: str) -> Any:
+        """Return what an answer says, as the schema has it.
+
+        Raises
+        ------
+        ValueError
+            If it does not fit; the text tells where, a line each.
+        """
+        return self.check(_json_in(text))
+
+
+def _of_type(name: str, kind: Any) -> tuple[dict[str, Any], Callable[[str], Any]]:
+    from pydantic import PydanticUserError, TypeAdapter, ValidationError
+
+    if not isinstance(kind, type) and not hasattr(kind, "__origin__") and not hasattr(kind, "__value__"):
+        raise SchemaError(f"{name} is no schema; nothing was sent.", _WHAT_IS)
+    try:
+        adapter = TypeAdapter(kind)
+        schema = adapter.json_schema()
+    except (PydanticUserError, TypeError) as error:
+        why = str(error).partition("\n")[0]
+        raise SchemaError(f"{name} cannot be written as a JSON Schema: {why}; nothing was sent.", _WHAT_IS) from None
+    wraps = schema.get("type") != "object" and "$ref" not in schema
+
+    def check(text: str) -> Any:
+        try:
+            return adapter.validate_python(_unwrapped(text)) if wraps else adapter.validate_json(text)
+        except ValidationError as error:
+            found = error.errors(include_url=False)
+            raise ValueError(_told((_at(item["loc"]), str(item["msg"])) for item in found)) from None
+
+    return _wrapped(schema) if wraps else schema, check
+
+
+def _of_dict(name: str, schema: Mapping[str, Any]) -> tuple[dict[str, Any], Callable[[str], Any]]:
+    import jsonschema
+    from referencing import Registry
+
+    kind = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
+    try:
+        kind.check_schema(dict(schema))
+    except jsonschema.SchemaError as error:
+        raise SchemaError(f"{name} is no JSON Schema: {error.message}; nothing was sent.", _WHAT_IS) from None
+    if schema.get("type") != "object":
+        raise SchemaError(f"{name} is no JSON Schema of an object; nothing was sent.", _WHAT_IS)
+    validator = kind(dict(schema), registry=Registry())  # which fetches nothing from anywhere
+
+    def check(text: str) -> Any:
+        value = json.loads(text)
+        errors = list(validator.iter_errors(value))
+        if errors:
+            raise ValueError(_told((_at(error.absolute_path), error.message) for error in errors))
+        return value
+
+    return dict(schema), check
+
+
+_WHAT_IS = 'Give a pydantic model, a dataclass, a TypedDict, or a JSON Schema: {"type": "object", "properties": …}.'
+
+
+def _wrapped(schema: dict[str, Any]) -> dict[str, Any]:
+    definitions = {"$defs": schema.pop("$defs")} if "$defs" in schema else {}
+    return {"type": "object", "properties": {_ONLY: schema}, "required": [_ONLY], **definitions}
+
+
+def _unwrapped(text: str) -> Any:
+    value = json.loads(text)
+    return value[_ONLY] if isinstance(value, dict) and set(value) == {_ONLY} else value
+
+
+def _json_in(text: str) -> str:
+    """Return the JSON of an answer: all of it, or what its one fence holds, or what begins with its first bracket."""
+    fences = _FENCE.findall(text)
+    for candidate in (text, *(fences if len(fences) == 1 else ()), text[_first_bracket(text) :]):
+        try:
+            _, end = json.JSONDecoder().raw_decode(candidate.strip())
+        except (ValueError, RecursionError):
+            continue
+        return str(candidate.strip()[:end])
+    raise ValueError("- the answer holds no JSON")
+
+
+def _first_bracket(text: str) -> int:
+    found = re.search(r"[{\[]", text)
+    return found.start() if found else len(text)
+
+
+def _at(path: Any) -> str:
+    return ".".join(map(str, path))
+
+
+def _told(problems: Any) -> str:
+    lines = [f"- {where}: {what}" if where else f"- {what}" for where, what in problems]
+    more = [f"- … and {len(lines) - _MOST_PROBLEMS} more"] if len(lines) > _MOST_PROBLEMS else []
+    return "\n".join([*lines[:_MOST_PROBLEMS], *more])

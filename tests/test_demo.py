@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 
 import mixroute_magic.demo
 from mixroute_magic.demo import MODELS, DemoGateway
-from mixroute_magic.demo.protocol import Completion, Ending, count_tokens, first_tokens
+from mixroute_magic.demo.completion import Completion
+from mixroute_magic.demo.protocol import Ending, count_tokens, first_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -3,9 +3,17 @@
 ::
 
     server      HTTP on loopback, pace, broken connections
+    completion  the JSON that goes out, whole or in chunks
     answers     what the demo says
+    structured  what it says where the answer must be JSON
+    tools       which tools it calls, and what it says of their results
     models      which names there are, what each refuses, which ones fail on purpose
-    protocol    the JSON that comes in and goes out
+    features    what each family refuses of tools, formats and images
+    request     the JSON that comes in: history (messages, images) and offers (tools, formats)
+    question    names, numbers and language of a question
+    schemas     values that fit a JSON schema
+    refusals    how OpenAI's API words a refusal
+    protocol    the values that all of these pass on
 
 It needs the standard library only and shares no code with the client, so that neither hides the other's mistakes.
 """

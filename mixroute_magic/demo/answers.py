@@ -10,17 +10,20 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from .question import is_chinese
+from .tools import result_lines
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .protocol import ChatRequest, Message
+    from .protocol import Image, Message
+    from .request import ChatRequest
 
 __all__ = ["answer", "reasoning"]
 
 QUOTE_LENGTH = 72
 MESSAGES_SHOWN = 12
-HAN = re.compile(r"[\u3400-\u9fff]")
-WORD = re.compile(r"[A-Za-z]+")
+OWN_LINES = ("tools", "response_format")  # parameters that are not shown as such
 NAME_GIVEN = re.compile(
     r"(?i:\bmy name is)\s+([^\W\d_][\w'’-]*(?: [A-Z][\w'’-]*)*)"
     r"|(?:我叫做?|我的名字(?:是|叫))\s*(?!什|甚)([^\W\d_][\w·]{0,11})"
@@ -42,6 +45,13 @@ class Wording:
     system: str
     params: str
     no_params: str
+    tools: str
+    results: str
+    one_image: str
+    images: str
+    image: str
+    image_at: str
+    unseen: str
     name_known: str
     name_unknown: str
     name_given: str
@@ -59,6 +69,13 @@ ENGLISH = Wording(
     system="The system prompt is: {text}",
     params="Parameters that you set: {params}.",
     no_params="You set no parameters, so the model's own defaults hold.",
+    tools="Tools offered: {tools}. Name one, or what it is for, and the demo calls it.",
+    results="The tools answered:",
+    one_image="I was sent 1 image: {images}.",
+    images="I was sent {count} images: {images}.",
+    image="{type}, {width} × {height} pixels, {size} bytes",
+    image_at="one at {url}, which the demo does not fetch",
+    unseen="The demo does not see; a model with vision would.",
     name_known="Your name is **{name}**: message {number} says so. "
     "Memory is no more than that: earlier messages, sent again.",
     name_unknown="I do not know your name: none of the messages above says it, and a model sees nothing else.",
@@ -79,6 +96,13 @@ CHINESE = Wording(
     system="系統提示詞是：{text}",
     params="您設定的參數：{params}。",
     no_params="您沒有設定參數，因此採用模型的預設值。",
+    tools="可用的工具：{tools}。問題提到工具的名稱或用途時，示範會呼叫它。",
+    results="工具的回傳結果：",
+    one_image="我收到 1 張圖片：{images}。",
+    images="我收到 {count} 張圖片：{images}。",
+    image="{type}，{width} × {height} 像素，{size} 位元組",
+    image_at="位於 {url}，示範程式不會去下載",
+    unseen="這個示範看不到圖片；有視覺能力的模型才看得到。",
     name_known="您的名字是 **{name}**：第 {number} 則訊息說的。所謂記憶不過如此：把先前的訊息再送一次。",
     name_unknown="我不知道您的名字：上面的訊息都沒有提到，而模型看不到別的東西。",
     name_given="很高興認識您，**{name}**。請在之後的儲存格問我您叫什麼名字：這則訊息會一起送出。",
@@ -170,7 +194,8 @@ def answer(request: ChatRequest) -> str:
         _message_table(request.messages, wording),
         *_settings(request, wording),
     ]
-    replies = [*_about_names(request, wording), *_about_topics(request, wording)]
+    replies = [*_about_results(request, wording), *_about_images(request, wording)]
+    replies += [*_about_names(request, wording), *_about_topics(request, wording)]
     return "\n\n".join(parts + (replies or [wording.suggestion]))
 
 
@@ -180,9 +205,7 @@ def reasoning(request: ChatRequest) -> str:
 
 
 def _wording(request: ChatRequest) -> Wording:
-    """Choose the language: a Chinese word is about two characters."""
-    han, words = len(HAN.findall(request.question)), len(WORD.findall(request.question))
-    return CHINESE if han and han >= 2 * words else ENGLISH
+    return CHINESE if is_chinese(request.question) else ENGLISH
 
 
 def _message_table(messages: Sequence[Message], wording: Wording) -> str:
@@ -190,28 +213,58 @@ def _message_table(messages: Sequence[Message], wording: Wording) -> str:
     rows = [f"| # | {wording.header} |", "|--:|:--|:--|"]
     if left_out:
         rows.append(f"| | | {wording.left_out.format(count=left_out)} |")
-    for number, (role, content) in enumerate(messages[left_out:], left_out + 1):
-        rows.append(f"| {number} | {role} | {_quote(content) or wording.empty} |")
+    for number, message in enumerate(messages[left_out:], left_out + 1):
+        rows.append(f"| {number} | {message.role} | {_quote(_begins_with(message)) or wording.empty} |")
     return "\n".join(rows)
 
 
+def _begins_with(message: Message) -> str:
+    """Return what a message says, shows and calls."""
+    images = ["🖼"] * len(message.images)
+    calls = [f"{call.name}({call.arguments})" for call in message.tool_calls]
+    return " ".join(part for part in (*images, message.content, ", ".join(calls)) if part)
+
+
 def _settings(request: ChatRequest, wording: Wording) -> list[str]:
-    systems = [quote for role, content in request.messages if role == "system" and (quote := _quote(content, 300))]
+    systems = [text for item in request.messages if item.role == "system" and (text := _quote(item.content, 300))]
     params = [
-        f"{_quote(name)} = {_quote(json.dumps(value, ensure_ascii=False))}" for name, value in request.params.items()
+        f"{_quote(name)} = {_quote(json.dumps(value, ensure_ascii=False))}"
+        for name, value in request.params.items()
+        if name not in OWN_LINES
     ]
+    tools = wording.comma.join(_quote(tool.name) for tool in request.tools)
     return [
         *[wording.system.format(text=system) for system in systems],
         wording.params.format(params=wording.comma.join(params)) if params else wording.no_params,
+        *([wording.tools.format(tools=tools)] if tools else []),
     ]
+
+
+def _about_results(request: ChatRequest, wording: Wording) -> list[str]:
+    lines = result_lines(request)
+    return ["\n".join((wording.results, "", *lines))] if lines else []
+
+
+def _about_images(request: ChatRequest, wording: Wording) -> list[str]:
+    """Say what came, in this message and the earlier ones, which are sent along."""
+    images = [image for message in request.messages for image in message.images]
+    told = wording.comma.join(_told(image, wording) for image in images)
+    sentence = wording.one_image if len(images) == 1 else wording.images
+    return [f"{sentence.format(count=len(images), images=told)} {wording.unseen}"] if images else []
+
+
+def _told(image: Image, wording: Wording) -> str:
+    if not image.media_type:
+        return wording.image_at.format(url=_quote(image.url))
+    return wording.image.format(type=image.media_type, width=image.width, height=image.height, size=f"{image.size:,}")
 
 
 def _about_names(request: ChatRequest, wording: Wording) -> list[str]:
     """Answer what the user's name is from the messages, which is all that a model could do."""
     given = {
         number: found[1] or found[2]
-        for number, (role, content) in enumerate(request.messages, 1)
-        if role == "user" and (found := NAME_GIVEN.search(content))
+        for number, message in enumerate(request.messages, 1)
+        if message.role == "user" and (found := NAME_GIVEN.search(message.content))
     }
     number = max(given, default=0)
     if NAME_ASKED.search(request.question):

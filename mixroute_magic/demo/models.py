@@ -1,20 +1,32 @@
 """The models of the demo: their names, what each family refuses, and those that fail on purpose.
 
-To add a failure, add a line to `REFUSALS` (an error instead of an answer) or to `ENDINGS` (an answer that ends badly).
+To add a failure, add a line to `REFUSALS` (an error instead of an answer) to `ENDINGS` (an answer that ends badly), or
+to `CALLINGS` (tool calls that are not as they should be).
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .protocol import Ending, Refusal, RefusedError
+from .protocol import Calling, Ending, Refusal, RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .protocol import ChatRequest
+    from .request import ChatRequest
 
-__all__ = ["ENDINGS", "MODELS", "REASONING_HIDDEN", "REASONING_SHOWN", "REFUSALS", "check", "no_channel", "to_wire"]
+__all__ = [
+    "CALLINGS",
+    "ENDINGS",
+    "MODELS",
+    "REASONING_HIDDEN",
+    "REASONING_SHOWN",
+    "REFUSALS",
+    "WRONG_SCHEMA",
+    "check",
+    "no_channel",
+    "to_wire",
+]
 
 # Those of the API reference, in its order.
 MODELS: tuple[str, ...] = (
@@ -67,6 +79,17 @@ ENDINGS: Mapping[str, Ending] = {
         share=0.5, finish_reason=None, error=Refusal(500, "The upstream broke off", "bad_response", "upstream_error")
     ),
 }
+CALLINGS: Mapping[str, Calling] = {
+    "demo-error-tool-json": Calling(share=0.5),
+    "demo-error-tool-name": Calling(name="no_such_tool"),
+    "demo-error-tool-zero": Calling(index="zero"),  # parallel calls, all with index 0: some proxies of Gemini
+    "demo-error-tool-index": Calling(index="none"),  # Gemini's OpenAI endpoint
+    "demo-error-tool-object": Calling(as_object=True),
+    "demo-error-tool-stop": Calling(finish_reason="stop"),
+    "demo-error-tool-again": Calling(again=True),
+}
+WRONG_SCHEMA = "demo-error-schema"  # its first JSON does not fit the schema
+NAMES = (*MODELS, *REFUSALS, *ENDINGS, *CALLINGS, WRONG_SCHEMA)
 
 
 def to_wire() -> dict[str, Any]:
@@ -79,14 +102,14 @@ def to_wire() -> dict[str, Any]:
             "owned_by": "mixroute-demo",
             "supported_endpoint_types": ["openai"],
         }
-        for name in (*MODELS, *REFUSALS, *ENDINGS)
+        for name in NAMES
     ]
     return {"success": True, "object": "list", "data": models}
 
 
 def check(request: ChatRequest) -> None:
     """Raise `RefusedError` where the model does not exist or does not take a parameter."""
-    if request.model not in (*MODELS, *REFUSALS, *ENDINGS):
+    if request.model not in NAMES:
         raise RefusedError(no_channel(request.model))
     for prefix, check_family in FAMILIES.items():
         if request.model.startswith(prefix):

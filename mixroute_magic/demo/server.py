@@ -12,8 +12,10 @@ from http.server import BaseHTTPRequestHandler
 from socketserver import ThreadingTCPServer
 from typing import TYPE_CHECKING, Any, Self
 
-from . import answers, models
-from .protocol import BYTES_PER_TOKEN, ChatRequest, Completion, Ending, Message, Refusal, RefusedError, encode
+from . import answers, features, models, structured, tools
+from .completion import Completion
+from .protocol import BYTES_PER_TOKEN, Calling, Ending, Message, Refusal, RefusedError, encode
+from .request import ChatRequest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -139,6 +141,7 @@ class _Exchange(BaseHTTPRequestHandler):
         try:
             request = ChatRequest.from_wire(body)
             models.check(request)
+            features.check(request)
             self._check_failures(request)
         except RefusedError as error:
             self._refuse(error.refusal)
@@ -185,13 +188,18 @@ class _Exchange(BaseHTTPRequestHandler):
 
     def _complete(self, request: ChatRequest) -> Completion:
         reasons = request.model in models.REASONING_SHOWN | models.REASONING_HIDDEN
+        calling = models.CALLINGS.get(request.model, Calling())
+        calls = tools.calls_for(request, signed=features.signs_calls(request.model), again=calling.again)
+        text = answers.answer(request) if request.answer_schema is None else structured.answer(request)
         return Completion.of(
             request,
             self.request_id,
-            answers.answer(request),
+            "" if calls else text,
             answers.reasoning(request) if reasons else "",
             models.ENDINGS.get(request.model, Ending()),
             reasoning_shown=request.model in models.REASONING_SHOWN,
+            calls=calls,
+            calling=calling,
         )
 
     def _stream(self, completion: Completion, *, with_usage: bool) -> None:
@@ -200,9 +208,9 @@ class _Exchange(BaseHTTPRequestHandler):
         self._start_stream()
         for delta in completion.deltas():
             self._send_event(completion.chunk(delta))
-            self._wait(len(encode("".join(delta.values()))) / BYTES_PER_SECOND)
+            self._wait(completion.size(delta) / BYTES_PER_SECOND)
         if ending.finish_reason:
-            self._send_event(completion.chunk({}, ending.finish_reason))
+            self._send_event(completion.chunk({}, completion.finish_reason))
             if with_usage:
                 self._send_event(completion.usage_chunk())
         elif ending.error:

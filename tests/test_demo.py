@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
+from callers import PLAIN, Caller, deltas, read_event, tokens
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,56 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 REASONING_SHOWN = ("deepseek-r1", "glm-5", "kimi-k2.5", "doubao-seed-1-8-251228")
-PLAIN = "gpt-4o"
-
-
-class Caller:
-    """Asks one gateway over one kept connection."""
-
-    def __init__(self, base_url: str) -> None:
-        self.base_url = base_url
-        self.session = requests.Session()
-        self.session.trust_env = False  # no proxy between here and loopback
-
-    def post(self, *questions: str, model: str = PLAIN, **params: Any) -> requests.Response:
-        messages = [{"role": "user", "content": question} for question in questions]
-        return self.post_body({"model": model, "messages": messages, **params})
-
-    def post_body(self, body: Any) -> requests.Response:
-        data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        return self.session.post(f"{self.base_url}/chat/completions", data=data)
-
-    def completion(self, *questions: str, **params: Any) -> dict[str, Any]:
-        response = self.post(*questions, **params)
-        assert response.status_code == 200, response.text
-        completion: dict[str, Any] = response.json()
-        return completion
-
-    def answer(self, *questions: str, **params: Any) -> str:
-        text: str = self.completion(*questions, **params)["choices"][0]["message"]["content"]
-        return text
-
-    def events(self, *questions: str, **params: Any) -> list[Any]:
-        response = self.post(*questions, stream=True, **params)
-        assert response.status_code == 200, response.text
-        return [read_event(frame) for frame in response.content.decode().split("\n\n")[:-1]]
-
-
-def read_event(frame: str) -> Any:
-    assert frame.startswith("data: ")
-    assert "\n" not in frame
-    data = frame.removeprefix("data: ")
-    return data if data == "[DONE]" else json.loads(data)
-
-
-def deltas(events: list[Any], key: str) -> list[str]:
-    chunks = [event["choices"][0]["delta"] for event in events if event != "[DONE]" and event.get("choices")]
-    return [delta[key] for delta in chunks if key in delta]
-
-
-def tokens(text: str) -> int:
-    whole, rest = divmod(len(text.encode()), 4)
-    return whole + bool(rest)
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@
     features    what each family refuses of tools, formats and images
     request     the JSON that comes in: history (messages, images) and offers (tools, formats)
     question    names, numbers and language of a question
-    schemas     values that fit a JSON schema
+    schemas     values that fit a JSON schema, which schema_checks has looked at
     refusals    how OpenAI's API words a refusal
     protocol    the values that all of these pass on
 

@@ -220,7 +220,7 @@ def _message_table(messages: Sequence[Message], wording: Wording) -> str:
 
 def _begins_with(message: Message) -> str:
     """Return what a message says, shows and calls."""
-    images = ["🖼"] * len(message.images)
+    images = ["[image]"] * len(message.images)
     calls = [f"{call.name}({call.arguments})" for call in message.tool_calls]
     return " ".join(part for part in (*images, message.content, ", ".join(calls)) if part)
 
@@ -236,7 +236,7 @@ def _settings(request: ChatRequest, wording: Wording) -> list[str]:
     return [
         *[wording.system.format(text=system) for system in systems],
         wording.params.format(params=wording.comma.join(params)) if params else wording.no_params,
-        *([wording.tools.format(tools=tools)] if tools else []),
+        *([wording.tools.format(tools=tools)] if tools and not request.results else []),
     ]
 
 

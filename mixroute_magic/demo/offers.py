@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from .protocol import Message, Tool
 from .refusals import check_name, missing, object_at, text_at, unaccepted, wrong_type
-from .schemas import strict_fault
+from .schema_checks import schema_fault
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -84,7 +84,7 @@ def _json_schema(described: dict[str, Any]) -> dict[str, Any]:
     name = text_at(described, "name", f"{param}.name")
     check_name(name, f"{param}.name")
     schema = object_at(described, "schema", f"{param}.schema")
-    if fault := _fault(schema, strict=described.get("strict") is True):
+    if fault := schema_fault(schema, strict=described.get("strict") is True):
         raise unaccepted(f"Invalid schema for response_format '{name}': {fault}", "response_format")
     return schema
 
@@ -103,13 +103,6 @@ def _tool(item: Any, param: str) -> Tool:
     description = text_at({"description": "", **function}, "description", f"{param}.function.description")
     where = f"{param}.function.parameters"
     schema = object_at({"parameters": {"type": "object", "properties": {}}, **function}, "parameters", where)
-    if fault := _fault(schema, strict=function.get("strict") is True):
+    if fault := schema_fault(schema, strict=function.get("strict") is True):
         raise unaccepted(f"Invalid schema for function '{name}': {fault}", where, "invalid_function_parameters")
     return Tool(name, description, schema)
-
-
-def _fault(schema: dict[str, Any], *, strict: bool) -> str:
-    kind = schema.get("type", "None")
-    if kind != "object":
-        return f"schema must be a JSON Schema of 'type: \"object\"', got 'type: \"{kind}\"'."
-    return strict_fault(schema) if strict else ""

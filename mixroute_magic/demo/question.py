@@ -24,7 +24,8 @@ CAPITALISED = re.compile(
 OPENER = re.compile(  # begins a sentence, and no name
     "an?|the|i|and|or|what(?:[’']s)?|how|is|are|was|were|do|does|did|can|could|would|will|please|tell|show|give|get|find|"
     "use|call|which|where|who|when|why|compare|weather|my|your|in|on|at|for|of|to|then|hello|hi|if|list|write|make|add|"
-    "let|search|run|try|check|book|look|order|plan|draw|read|translate|calculate",
+    "let|search|run|try|check|book|look|order|plan|draw|read|translate|calculate|"
+    "answer|return|reply|respond|extract|describe|json|schema",
     re.IGNORECASE,
 )
 SENTENCE_END = re.compile(r"(?:^|[.!?:;\n])\s*$")

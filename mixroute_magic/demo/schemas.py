@@ -1,18 +1,21 @@
-"""Values made to fit a JSON schema, and what a strict schema must say."""
+"""Values made to fit a JSON schema."""
 
 from __future__ import annotations
 
-import itertools
+import contextlib
 import math
 import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-__all__ = ["Filler", "is_free_text", "strict_fault"]
+__all__ = ["Filler", "is_free_text"]
 
-DEEPEST = 12  # a schema that refers to itself ends here
+DEEP = 4  # from here on only what is required, so that trees stay small
+DEEPEST = 12  # a schema that requires itself ends here
+NUMERIC = ("integer", "number")
+MOST = 1000  # letters or records, whatever a schema demands
 RECORDS = (2, 3)  # at least, at most
 NAMED = re.compile(
     r"name|city|cities|location|place|town|person|author|title|country|symbol|名|城市|地點|地点", re.IGNORECASE
@@ -104,7 +107,7 @@ class Filler:
             value = self._object(schema, depth)
         elif kind == "array":
             value = self._array(schema, name, depth)
-        elif kind in {"integer", "number"}:
+        elif kind in NUMERIC:
             value = self._number(schema, kind, record)
         elif kind == "string":
             value = self._string(schema, name, record)
@@ -115,17 +118,15 @@ class Filler:
     def resolved(self, schema: Any, depth: int = 0) -> Mapping[str, Any]:
         """Follow ``$ref``, merge ``allOf``, and take the first of alternatives that is not null (null when deep)."""
         for _ in range(DEEPEST):
-            if not isinstance(schema, dict):
+            if not isinstance(schema, dict) or depth > DEEPEST:
                 return {}  # true: anything fits
             if "$ref" in schema:
                 schema = {**self._target(schema["$ref"]), **_without(schema, "$ref")}
             elif "allOf" in schema:
-                parts = [self.resolved(part, depth) for part in schema["allOf"]]
+                parts = [self.resolved(part, depth + 1) for part in schema["allOf"]]
                 schema = _merged([*parts, _without(schema, "allOf")])
             elif options := schema.get("anyOf") or schema.get("oneOf"):
-                full = [option for option in options if not isinstance(option, dict) or option.get("type") != "null"]
-                chosen = full[0] if full and (depth < DEEPEST or len(full) == len(options)) else {"type": "null"}
-                schema = {**_without(schema, "anyOf", "oneOf"), **(chosen if isinstance(chosen, dict) else {})}
+                schema = {**_without(schema, "anyOf", "oneOf"), **_chosen(options, depth)}
             else:
                 return schema
         return {}
@@ -138,28 +139,43 @@ class Filler:
         return target if isinstance(target, dict) else {}
 
     def _has_value(self, schema: Mapping[str, Any], name: str) -> bool:
-        named = is_free_text(schema) and self._names and NAMED.search(name)
-        return bool(named) or self._mentioned(schema) is not None
+        if is_free_text(schema):
+            return bool(self._names and NAMED.search(name))
+        if _kind(schema) in NUMERIC:
+            return bool(self._numbers) and name.lower() in self._text
+        return self._mentioned(schema) is not None
 
     def _mentioned(self, schema: Mapping[str, Any]) -> Any:
-        return next((item for item in schema.get("enum", ()) if str(item).lower() in self._text), None)
+        """Return the member of an enum that the question has as a word; Chinese has no spaces between words."""
+        for member in schema.get("enum", ()):
+            word = str(member).lower()
+            pattern = re.escape(word)
+            if word.isascii():
+                pattern = f"(?<![a-z0-9]){pattern}(?![a-z0-9])"
+            if word and re.search(pattern, self._text):
+                return member
+        return None
 
     def _object(self, schema: Mapping[str, Any], depth: int) -> dict[str, Any]:
         properties, required = schema.get("properties", {}), schema.get("required", ())
-        names = required if depth >= DEEPEST else [*properties, *(name for name in required if name not in properties)]
+        names = required if depth >= DEEP else [*properties, *(name for name in required if name not in properties)]
         others = schema.get("additionalProperties")
-        if not names and isinstance(others, dict) and depth < DEEPEST:
+        if not names and isinstance(others, dict) and depth < DEEP:
             return {"demo": self.value(others, "demo", depth + 1)}
+        if depth > DEEPEST:
+            return {}
         return {name: self.value(properties.get(name, {"type": "string"}), name, depth + 1) for name in names}
 
     def _array(self, schema: Mapping[str, Any], name: str, depth: int) -> list[Any]:
         first = [self.value(item, name, depth + 1) for item in schema.get("prefixItems", ())]
         items = schema.get("items", not first)
-        if items is False or first or depth >= DEEPEST:
+        if items is False or first or depth >= DEEP:
             count = schema.get("minItems", 0)
         else:
             count = min(schema.get("maxItems", math.inf), max(schema.get("minItems", 0), self._records(schema, name)))
-        return first + [self.value(items, name, depth + 1, record) for record in range(len(first), int(count))]
+        return first + [
+            self.value(items, name, depth + 1, record) for record in range(len(first), min(int(count), MOST))
+        ]
 
     def _records(self, schema: Mapping[str, Any], name: str) -> int:
         """Return how many there should be: as many as the question has values for, else two or three."""
@@ -168,7 +184,7 @@ class Filler:
             return min(RECORDS[0], len(items["enum"]))
         if is_free_text(items) and self._names and NAMED.search(name):
             return len(self._names)
-        if _kind(items) in {"integer", "number"} and self._numbers:
+        if _kind(items) in NUMERIC and self._numbers:
             return len(self._numbers)
         return max(RECORDS[0], min(RECORDS[1], len(self._names)))
 
@@ -195,30 +211,6 @@ class Filler:
         return _fitted(own or f"demo {name or 'text'}{f' {record + 1}' if record else ''}", schema)
 
 
-def strict_fault(schema: Any, path: tuple[str, ...] = ()) -> str:
-    """Return what OpenAI's API finds wrong with a schema that is said to be strict, or nothing."""
-    if not isinstance(schema, dict):
-        return ""
-    where = "(" + ", ".join(f"'{step}'" for step in path) + ("," if len(path) == 1 else "") + ")"
-    properties = schema.get("properties", {})
-    if schema.get("type") == "object":
-        if schema.get("additionalProperties") is not False:
-            return f"In context={where}, 'additionalProperties' is required to be supplied and to be false."
-        for name in properties:
-            if name not in schema.get("required", ()):
-                return (
-                    f"In context={where}, 'required' is required to be supplied and to be an array including every key "
-                    f"in properties. Missing '{name}'."
-                )
-    below: Iterator[tuple[tuple[str, ...], Any]] = itertools.chain(
-        (((*path, "properties", name), part) for name, part in properties.items()),
-        (((*path, "$defs", name), part) for name, part in schema.get("$defs", {}).items()),
-        (((*path, "anyOf", str(at)), part) for at, part in enumerate(schema.get("anyOf", ()))),
-        [((*path, "items"), schema.get("items"))],
-    )
-    return next((fault for place, part in below if (fault := strict_fault(part, place))), "")
-
-
 def _kind(schema: Mapping[str, Any]) -> str:
     kinds = schema.get("type") or ("object" if "properties" in schema else "array" if "items" in schema else "string")
     if isinstance(kinds, list):
@@ -232,14 +224,11 @@ def is_free_text(schema: Mapping[str, Any]) -> bool:
 
 
 def _fits(number: Any, schema: Mapping[str, Any], kind: str) -> bool:
-    if (
-        not isinstance(number, (int, float))
-        or isinstance(number, bool)
-        or (kind == "integer" and number != int(number))
-    ):
+    if not isinstance(number, (int, float)) or isinstance(number, bool) or not math.isfinite(number):
         return False
     return bool(
-        schema.get("minimum", -math.inf) <= number <= schema.get("maximum", math.inf)
+        (kind == "number" or number == int(number))
+        and schema.get("minimum", -math.inf) <= number <= schema.get("maximum", math.inf)
         and schema.get("exclusiveMinimum", -math.inf) < number < schema.get("exclusiveMaximum", math.inf)
         and number % schema.get("multipleOf", number or 1) == 0
     )
@@ -250,30 +239,27 @@ def _lowest(schema: Mapping[str, Any], kind: str, wish: int) -> float:
     step = schema.get("multipleOf", 1)
     low = max(schema.get("minimum", -math.inf), schema.get("exclusiveMinimum", -math.inf))
     high = min(schema.get("maximum", math.inf), schema.get("exclusiveMaximum", math.inf))
-    for number in (
-        wish,
-        0,
-        low,
-        low + step,
-        math.ceil(low / step) * step if math.isfinite(low) else 0,
-        high,
-        high - step,
-        (low + high) / 2,
-    ):
-        if math.isfinite(number) and _fits(number, schema, kind):
-            return int(number) if kind == "integer" else number
-    return wish
+    above = math.ceil(low / step) * step if math.isfinite(low) else 0
+    candidates = (wish, 0, above, above + step, low, high, high - step, (low + high) / 2)
+    number = next((number for number in candidates if _fits(number, schema, kind)), wish)
+    return int(number) if kind == "integer" else number
 
 
 def _fitted(text: str, schema: Mapping[str, Any]) -> str:
     """Return a text of the right length; for a pattern, one of a few texts that may match it."""
     if pattern := schema.get("pattern"):
-        try:
-            text = next((word for word in (text, *PATTERNED) if re.search(pattern, word)), text)
-        except re.error:
-            return text
-        return text
-    return text.ljust(schema.get("minLength", 0), "…")[: schema.get("maxLength")]
+        with contextlib.suppress(re.error):  # JSON schema's patterns are JavaScript's
+            return next((word for word in (text, *PATTERNED) if re.search(pattern, word)), text)
+    return text.ljust(min(schema.get("minLength", 0), MOST), "…")[: schema.get("maxLength")]
+
+
+def _chosen(options: Sequence[Any], depth: int) -> Mapping[str, Any]:
+    """Return the first alternative that is not null; deep down, null where it is one."""
+    schemas = [option for option in options if isinstance(option, dict)]
+    full = [option for option in schemas if option.get("type") != "null"]
+    if not full or (depth >= DEEP and len(full) < len(schemas)):
+        return {"type": "null"}
+    return full[0]
 
 
 def _merged(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -36,7 +36,7 @@ def answer(request: ChatRequest) -> str:
 def _question(messages: Sequence[Message]) -> str:
     """Return the last user message that is not about a wrong answer."""
     wrong = [number for number, message in enumerate(messages) if _is_wrong(message)]
-    asked = messages[: min(wrong)] if wrong and _was_wrong(messages) else messages
+    asked = messages[: max(wrong)] if wrong and _was_wrong(messages) else messages
     text = next((message.content for message in reversed(asked) if message.role == "user"), "")
     return text.partition("{")[0]
 

@@ -19,7 +19,7 @@ NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?")
 QUOTED = re.compile(r"[「『“\"]([^」』”\"]+)[」』”\"]|(?<!\w)'([^']+)'(?!\w)")
 # San Francisco, CA and Rio de Janeiro are one name each.
 CAPITALISED = re.compile(
-    r"\b[A-ZÀ-Þ][\w’-]*\.?(?: (?:(?:de|of|la|van|von) )?[A-ZÀ-Þ][\w’-]*)*(?:, [A-Z]{2}\b)?(?:\s?[A-Z]\b)?"
+    r"\b[A-ZÀ-Þ][\w’-]*\.?(?: (?:(?:de|la|van|von) )?[A-ZÀ-Þ][\w’-]*)*(?:, [A-Z]{2}\b)?(?:\s?[A-Z]\b)?"
 )
 OPENER = re.compile(  # begins a sentence, and no name
     "an?|the|i|and|or|what(?:[’']s)?|how|is|are|was|were|do|does|did|can|could|would|will|please|tell|show|give|get|find|"
@@ -29,7 +29,7 @@ OPENER = re.compile(  # begins a sentence, and no name
     re.IGNORECASE,
 )
 SENTENCE_END = re.compile(r"(?:^|[.!?:;\n])\s*$")
-GOES_ON = re.compile(r" (?!and |or )[a-z]")
+GOES_ON = re.compile(r" (?!(?:and|or|is|was|has|had) )[a-z]")
 AFTER_IN = re.compile(r"\b(?:in|at|for|of)\s+(.+?)(?=[?.!;]|$)", re.IGNORECASE)
 LISTED = re.compile(r",\s*(?:and\s+)?|\s+and\s+|\s+or\s+", re.IGNORECASE)
 SMALL = re.compile(r"^(?:(?:in|at|for|of|the)\s+)+|\s+(?:today|tomorrow|now|right now)$", re.IGNORECASE)
@@ -123,13 +123,14 @@ def _capitalised(question: str) -> list[str]:
             words.pop(0)
         if words and not words[0].islower():
             opens = SENTENCE_END.search(question[: found.start()]) and GOES_ON.match(question, found.end())
-            (unsure if opens else sure).append(" ".join(words))
+            (unsure if opens and len(words) == 1 else sure).append(" ".join(words))
     return sure or unsure
 
 
 def _after_in(question: str) -> list[str]:
     found = AFTER_IN.search(question)
-    return [SMALL.sub("", part) for part in LISTED.split(found[1])] if found else []
+    parts = [SMALL.sub("", part) for part in LISTED.split(found[1])] if found else []
+    return [part for part in parts if not part[:1].isdigit()]
 
 
 def _han(question: str) -> list[str]:

@@ -44,6 +44,14 @@ def _faults(schema: Any, path: tuple[str, ...], *, strict: bool) -> Iterator[str
         return
     if len(path) > DEEPEST:
         yield f"it is nested more than {DEEPEST} levels deep."
+    yield from _keyword_faults(schema)
+    if strict and schema.get("type") == "object":
+        yield from _strict_faults(schema, path)
+    for place, part in _parts(schema, path):
+        yield from _faults(part, place, strict=strict)
+
+
+def _keyword_faults(schema: Mapping[str, Any]) -> Iterator[str]:
     for keyword, kind in KEYWORDS.items():
         value = schema.get(keyword)
         if keyword in schema and (not isinstance(value, TYPES[kind]) or isinstance(value, bool)):
@@ -53,10 +61,6 @@ def _faults(schema: Any, path: tuple[str, ...], *, strict: bool) -> Iterator[str
             yield f"{json.dumps(name)} is not of type 'string'."
     if schema.get("multipleOf", 1) <= 0:
         yield f"{schema['multipleOf']} is less than or equal to the minimum of 0."
-    if strict and schema.get("type") == "object":
-        yield from _strict_faults(schema, path)
-    for place, part in _parts(schema, path):
-        yield from _faults(part, place, strict=strict)
 
 
 def _strict_faults(schema: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[str]:

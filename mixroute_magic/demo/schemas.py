@@ -101,8 +101,8 @@ class Filler:
         if "const" in schema:
             value = schema["const"]
         elif members := schema.get("enum"):
-            mentioned = self._mentioned(schema)
-            value = members[record % len(members)] if mentioned is None else mentioned
+            chosen = self._mentioned(schema) or members
+            value = chosen[record % len(chosen)]
         elif kind == "object":
             value = self._object(schema, depth)
         elif kind == "array":
@@ -143,18 +143,16 @@ class Filler:
             return bool(self._names and NAMED.search(name))
         if _kind(schema) in NUMERIC:
             return bool(self._numbers) and name.lower() in self._text
-        return self._mentioned(schema) is not None
+        return bool(self._mentioned(schema))
 
-    def _mentioned(self, schema: Mapping[str, Any]) -> Any:
-        """Return the member of an enum that the question has as a word; Chinese has no spaces between words."""
-        for member in schema.get("enum", ()):
-            word = str(member).lower()
-            pattern = re.escape(word)
-            if word.isascii():
-                pattern = f"(?<![a-z0-9]){pattern}(?![a-z0-9])"
-            if word and re.search(pattern, self._text):
-                return member
-        return None
+    def _mentioned(self, schema: Mapping[str, Any]) -> list[Any]:
+        """Return the members of an enum that the question has as words; Chinese has no spaces between words."""
+        words = [(member, str(member).lower()) for member in schema.get("enum", ()) if member != ""]
+        return [
+            member
+            for member, word in words
+            if (re.search(rf"\b{re.escape(word)}\b", self._text, re.ASCII) if word.isascii() else word in self._text)
+        ]
 
     def _object(self, schema: Mapping[str, Any], depth: int) -> dict[str, Any]:
         properties, required = schema.get("properties", {}), schema.get("required", ())
@@ -180,8 +178,8 @@ class Filler:
     def _records(self, schema: Mapping[str, Any], name: str) -> int:
         """Return how many there should be: as many as the question has values for, else two or three."""
         items = self.resolved(schema.get("items"))
-        if schema.get("uniqueItems") and "enum" in items:
-            return min(RECORDS[0], len(items["enum"]))
+        if "enum" in items:
+            return min(RECORDS[0], len(self._mentioned(items) or items["enum"]))
         if is_free_text(items) and self._names and NAMED.search(name):
             return len(self._names)
         if _kind(items) in NUMERIC and self._numbers:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["calls_for", "result_lines"]
 
-HARMLESS = re.compile(r"(?:[^\W_]|[ °%.,:;()+/-])*")  # no Markdown is made of these
+HARMLESS = re.compile(r"(?:[^\W_]|[ °%.,:;()+/…-])*")  # no Markdown is made of these
 RESULT_LENGTH = 200
 DEGREES = re.compile(r"temp|celsius|氣溫|溫度", re.IGNORECASE)
 
@@ -57,9 +57,11 @@ def _wanted(request: ChatRequest, *, must_call: bool) -> list[tuple[Tool, str]]:
     """Return tools with their arguments; a tool that takes one name is called for each that the question has."""
     text = request.question
     fitting = question.tools_for(text, request.tools) or list(request.tools[:1] if must_call else ())
-    names, numbers = question.names_in(text), question.numbers_in(text)
+    numbers = question.numbers_in(text)
     calls = []
     for tool in fitting:
+        members = _members(tool)
+        names = [name for name in question.names_in(text) if name.lower() not in members]
         for own in [[name] for name in names] if _takes_one_name(tool) and names else [names]:
             arguments = Filler(tool.parameters, own, numbers, text).arguments(text.strip() or "demo")
             calls.append((tool, json.dumps(arguments, ensure_ascii=False)))
@@ -72,6 +74,12 @@ def _takes_one_name(tool: Tool) -> bool:
         name for name, schema in tool.parameters.get("properties", {}).items() if is_free_text(filler.resolved(schema))
     }
     return len(texts & set(tool.parameters.get("required", ())) or texts) == 1
+
+
+def _members(tool: Tool) -> set[str]:
+    """Return what a tool's parameters choose from, as Fahrenheit, which is no city."""
+    schemas = tool.parameters.get("properties", {}).values()
+    return {str(item).lower() for schema in schemas if isinstance(schema, dict) for item in schema.get("enum", ())}
 
 
 def _label(call: ToolCall) -> str:

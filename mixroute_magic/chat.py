@@ -159,7 +159,9 @@ def displayed(turn: Turn, notes: Sequence[str] = (), *, question: bool = False) 
     before = turn.exchange[: turn.shared] if turn.alternatives else turn.before_answer
     if not question and len(turn.questions) == 1:
         before = before[1:]
-    return {"data": bundle(ending_of(turn, notes, before=before)), "metadata": {"mixroute": turn.to_metadata()}}
+    form = "record" if "response_format" in turn.params else "markdown"
+    shown = bundle(ending_of(turn, notes, form=form, before=before))
+    return {"data": shown, "metadata": {"mixroute": turn.to_metadata()}}
 
 
 @contextmanager

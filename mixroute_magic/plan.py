@@ -92,10 +92,16 @@ class Plan:
         return shaped(request, self.schema, next(iter(response_formats(self.settings.model)), IN_WORDS))
 
     def sendable(self, message: Message) -> Message:
-        """Return a message of the conversation as this model takes it: another may need more of it back."""
-        unwanted = [] if returns_reasoning(self.settings.model) else ["reasoning_content"]
-        unwanted += [] if keeps_signature(self.settings.model) else ["extra_content"]
-        return message.without(*unwanted) if message.tool_calls else message
+        """Return a message of the conversation as this model takes it: another may need more of it back, or less."""
+        if not message.tool_calls:
+            return message
+        model = self.settings.model
+        if not keeps_signature(model):
+            message = message.without("extra_content")
+        if not returns_reasoning(model):
+            return message.without("reasoning_content")
+        # A call that another model made has none, and no text is as good as none: a space is what LiteLLM sends, too.
+        return replace(message, extra={"reasoning_content": " ", **message.extra})
 
     def added(self, *steps: Message, answer: str = "") -> tuple[Message, ...]:
         """Return the messages that this turn adds to the conversation, with the ``steps`` that led to its answer."""

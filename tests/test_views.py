@@ -81,7 +81,7 @@ class TestTerminal:
         assert capsys.readouterr().out == "the gateway is busy; trying again in 2 s\n"
 
     def test_a_tool_that_runs_is_told(self, view: TextView, capsys: pytest.CaptureFixture[str]) -> None:
-        view.running("weather\x1b[2J")
+        view.doing("running weather\x1b[2J")
         assert capsys.readouterr().out == "running weather[2J …\n"
 
     def test_a_failure_before_any_text_leaves_the_footer(

@@ -29,8 +29,8 @@ class Ending:
     """How a reply ended: ``complete``, ``interrupted`` or ``failed``; shown below the messages ``before``.
 
     ``form`` is how its text is shown: ``markdown``, ``text``, ``code``, ``json`` or ``record``. ``error`` are the lines
-    that say why it failed, where nothing else shows them. A turn that several models answered has ``alternatives``, each
-    with the ``name`` of its column.
+    that say why it failed, where nothing else shows them. A turn that several models answered has ``alternatives``,
+    each with the ``name`` of its column.
     """
 
     reply: Reply

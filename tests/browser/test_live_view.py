@@ -50,7 +50,7 @@ def test_text_grows_in_the_page_and_ends_as_markdown(lab: Lab) -> None:
 
 def test_each_state_has_its_words(lab: Lab) -> None:
     states = "view.retrying('the gateway is busy', 30.0)\nwait_for('b')\nshow(reasoning='one two')\nwait_for('c')\n"
-    states += "view.running('weather')\nwait_for('d')\nshow(text='Hello')\nwait_for('e')\n"
+    states += "view.doing('running weather')\nwait_for('d')\nshow(text='Hello')\nwait_for('e')\n"
     page = lab.open(notebook(f"{SETUP}{states}{FINISH}"), "states.ipynb")
     page.start()
     status, spoken = page.page.locator(".mr-clock"), page.page.get_by_role("status").locator(":scope.mr-phase")

@@ -90,7 +90,13 @@ GUARDS = [
     Guard("what went wrong", "map(as_html, ending.error)", "ending.error", "output"),
     Guard("the footer", "as_html(last)", "last", "output"),
     Guard("reasoning", "<p>{as_html(reasoning)}</p>", "<p>{reasoning}</p>", "output"),
-    Guard("what was said before", "return make_safe(quoted)", "return quoted", "output"),
+    Guard("what was said before", "return make_safe(quoted)", "return quoted", "exchange"),
+    Guard(
+        "the call of a tool", "<code>{as_html(call_line(call))}</code>", "<code>{call_line(call)}</code>", "exchange"
+    ),
+    Guard("the arguments of a call", "{as_pre(_pretty(call.arguments))}", "{_pretty(call.arguments)}", "exchange"),
+    Guard("the result of a call", "{as_pre(result)}", "{result}", "exchange"),
+    Guard("the beginning of a result", "as_html(_short(result, _LONGEST))", "_short(result, _LONGEST)", "exchange"),
     Guard("the sentence above outputs", "as_html(self.sentence)", "self.sentence", "output"),
 ]
 

@@ -239,7 +239,9 @@ INSERT = f"""(pieces) => pieces.map((html) => {{
 
 def made(answers: Mapping[str, str]) -> dict[str, dict[str, str]]:
     """Return what this package makes of answers: for each kind of page what is put there, by the answer's name."""
+    from mixroute_magic.calls import ToolCall
     from mixroute_magic.display.blocks import Blocks
+    from mixroute_magic.display.exchange import to_html
     from mixroute_magic.display.markdown import make_safe
     from mixroute_magic.display.output import Ending, Shown, bundle
     from mixroute_magic.wire import Message, Reply
@@ -259,8 +261,12 @@ def made(answers: Mapping[str, str]) -> dict[str, dict[str, str]]:
     def output(text: str) -> str:
         return shown(text, before=[Message("user", text), Message("assistant", text)])
 
+    def steps(text: str) -> list[Message]:
+        calls = [ToolCall(text, name, arguments).to_wire() for name, arguments in ((text, "{}"), ("f", text))]
+        return [Message("assistant", None, {"tool_calls": calls}), Message("tool", text, {"tool_call_id": text})]
+
     def forms(text: str) -> str:
-        return "\n\n".join(shown(text, form=form) for form in ("text", "json", "code"))
+        return "\n\n".join(shown(text, form=form) for form in ("text", "json", "record", "code"))
 
     def table(text: str) -> str:
         return shown(text, alternatives=[ending(text), ending(CODE), ending(text), ending(LABEL)])
@@ -269,6 +275,11 @@ def made(answers: Mapping[str, str]) -> dict[str, dict[str, str]]:
         outputs = [{"text/markdown": make_safe(part), "text/plain": ""} for part in (text, CODE, text, LABEL)]
         return Shown(text, outputs, {})._repr_mimebundle_()[0]["text/markdown"]
 
+    def called(text: str) -> str:
+        return shown(text, before=steps(text))
+
     documents = {"answer": make_safe, "output": output, "forms": forms, "table": table, "joined": joined}
+    documents["called"] = called
     final = {f"{place}: {name}": make(text) for name, text in answers.items() for place, make in documents.items()}
-    return {"final": final, "live": {name: live(text) for name, text in answers.items()}}
+    live_calls = {f"called: {name}": to_html(steps(text)) for name, text in answers.items()}
+    return {"final": final, "live": {name: live(text) for name, text in answers.items()} | live_calls}

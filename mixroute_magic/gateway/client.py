@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from http import HTTPStatus
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from mixroute_magic.config import MixRoute
 from mixroute_magic.errors import (
@@ -25,6 +25,7 @@ from mixroute_magic.gateway.address import host_of, is_loopback, read_base_url
 from mixroute_magic.gateway.credentials import Credentials, clean_key, redact
 from mixroute_magic.gateway.faults import Refusal, may_retry, request_id
 from mixroute_magic.gateway.stream import checked, read_events, read_json, read_whole
+from mixroute_magic.gateway.thinking import told_apart
 from mixroute_magic.gateway.transport import CONNECT_SECONDS, connection_error
 from mixroute_magic.wire import Chunk, Message, Model, Reply, ReplyBuilder, Request
 
@@ -158,6 +159,12 @@ class Client:
             self._session.close()
             self._session = None
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def __repr__(self) -> str:
         return f"Client(base_url={self.base_url!r})"
 
@@ -193,7 +200,7 @@ class Client:
 
     def _attempt(self, request: Request) -> tuple[list[Chunk], Generator[Chunk]]:
         """Send once and read up to the first word, the last point where sending again is harmless."""
-        chunks = self._exchange(request)
+        chunks = told_apart(self._exchange(request))
         head = []
         for chunk in chunks:
             head.append(chunk)

@@ -54,7 +54,7 @@ def checked(chunks: Iterable[Chunk]) -> Generator[Chunk]:
     if not said:
         hint = (
             "All its tokens went into reasoning: raise --max-tokens."
-            if thought
+            if thought and finish_reason == "length"
             else "Ask again, or another model with -m."
         )
         raise StreamError(f"The model returned no content (finish reason: {finish_reason}).", hint)

@@ -1,4 +1,4 @@
-"""A thread as a file, to read, to run again or to take elsewhere; and the turns of such a file, or of any notebook.
+"""A thread as a file, to read, to run again or to take elsewhere; and the turns of such a file, to go on with.
 
 Also the only door to nbformat, which is imported when a notebook is written: that takes longer than all the rest.
 """
@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,8 @@ from typing import Any
 from mixroute_magic.conversation.handout import handout, opening
 from mixroute_magic.conversation.messages import clean_text
 from mixroute_magic.conversation.model import Conversation
-from mixroute_magic.conversation.records import Edit, now, read_all
-from mixroute_magic.conversation.saved import SavedCell
+from mixroute_magic.conversation.reading import EXPORT_MARK, cells_of, read_cells, reason
+from mixroute_magic.conversation.records import now
 from mixroute_magic.conversation.source import chat_source, load_source
 from mixroute_magic.conversation.turn import VERSION, Turn
 from mixroute_magic.errors import HistoryError
@@ -28,7 +28,6 @@ __all__ = ["Bundle", "export", "import_turns"]
 Bundle = Callable[[Turn], Mapping[str, str]]
 """Returns what the output of a turn shows: ``text/markdown`` and ``text/plain``."""
 
-_MARK = "mixroute_export"
 _SUFFIXES = (".md", ".ipynb", ".json")
 
 
@@ -78,7 +77,8 @@ def export(
             raise HistoryError(f"{path.name} exists and is no export, or was changed since; nothing was written.", hint)
         _write(path, content)
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
-        raise HistoryError(*_cannot("written", path, error)) from error
+        hint = "Name a file in a folder that exists and takes new files."
+        raise HistoryError(f"{path} cannot be written: {reason(error)}.", hint) from error
 
 
 def import_turns(path: Path) -> list[Turn]:
@@ -92,14 +92,9 @@ def import_turns(path: Path) -> list[Turn]:
     HistoryError
         If the file cannot be read, or it does not hold one conversation.
     """
-    try:
-        cells = _cells(json.loads(path.read_bytes()))
-        found = _restored(cells)
-    except OSError as error:
-        raise HistoryError(*_cannot("read", path, error)) from error
-    except (ValueError, OverflowError, RecursionError) as error:
-        hint = "Name a notebook, or a .json file written by %thread --export."
-        raise HistoryError(f"{path.name} is no notebook and no export.", hint) from error
+    cells = read_cells(path)
+    conversation = Conversation.of(cells)
+    found = {name: turns for name in conversation.threads() if (turns := conversation.thread(name))}
     if not found:
         newer = any(map(_is_newer, (record for cell in cells for record in cell.records)))
         why = "Its turns were written by a newer version of mixroute-magic: update it." if newer else ""
@@ -116,7 +111,7 @@ def import_turns(path: Path) -> list[Turn]:
 def _content(suffix: str, turns: Sequence[Turn], thread: str, notebook: str | None, bundle: Bundle) -> bytes:
     if suffix == ".md":
         text = clean_text(handout(turns, thread=thread, notebook=notebook, bundle=bundle))
-        return f"{text}\n\n<!-- {_MARK} {_digest(text)} -->\n".encode()
+        return f"{text}\n\n<!-- {EXPORT_MARK} {_digest(text)} -->\n".encode()
     text = _notebook(turns, thread, notebook, bundle) if suffix == ".ipynb" else _json(turns, thread, notebook)
     # Half a character can stand only in a string of the JSON, where its escape means the same.
     return text.encode("utf-8", "backslashreplace")
@@ -124,7 +119,7 @@ def _content(suffix: str, turns: Sequence[Turn], thread: str, notebook: str | No
 
 def _json(turns: Sequence[Turn], thread: str, notebook: str | None) -> str:
     records = list(map(_record, turns))
-    head = {_MARK: VERSION, "digest": _digest(records), "thread": thread, "notebook": notebook, "exported": now()}
+    head = {EXPORT_MARK: VERSION, "digest": _digest(records), "thread": thread, "notebook": notebook, "exported": now()}
     return json.dumps({**head, "turns": records}, ensure_ascii=False, indent=2) + "\n"
 
 
@@ -137,7 +132,7 @@ def _notebook(turns: Sequence[Turn], thread: str, notebook: str | None, bundle: 
         output = v4.new_output("display_data", dict(bundle(turn)), metadata={"mixroute": _record(turn)})
         cells.append(v4.new_code_cell(chat_source(turn), outputs=[output]))
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    metadata = {"kernelspec": kernel, "language_info": {"name": "python"}, _MARK: _digest(_said(cells))}
+    metadata = {"kernelspec": kernel, "language_info": {"name": "python"}, EXPORT_MARK: _digest(_said(cells))}
     return str(writes(v4.new_notebook(cells=cells, metadata=metadata))) + "\n"
 
 
@@ -154,21 +149,21 @@ def _may_replace(path: Path, notebook: Path | None) -> bool:
     content = path.read_bytes()
     if path.suffix.lower() == ".md":
         text, _, mark = content.decode("utf-8", "replace").rpartition("\n\n")
-        return mark.strip() == f"<!-- {_MARK} {_digest(text)} -->"
+        return mark.strip() == f"<!-- {EXPORT_MARK} {_digest(text)} -->"
     try:
         data = _mapping(json.loads(content))
     except (ValueError, RecursionError):
         return False
-    if _MARK in data:
+    if EXPORT_MARK in data:
         return data.get("digest") == _digest(data.get("turns"))
-    return _mapping(data.get("metadata")).get(_MARK) == _digest(_said(_list(data.get("cells"))))
+    return _mapping(data.get("metadata")).get(EXPORT_MARK) == _digest(_said(_list(data.get("cells"))))
 
 
 def _said(cells: Iterable[Any]) -> list[Any]:
     """Return what people and models have put into cells, which does not change when a page saves them anew."""
     known = list(map(_mapping, cells))
     sources = ["".join(map(str, _list(cell.get("source")) or [cell.get("source")])) for cell in known]
-    return [sources, [turn for cell in _cells({"cells": known}) for turn in cell.turns]]
+    return [sources, [turn for cell in cells_of({"cells": known}) for turn in cell.turns]]
 
 
 def _digest(data: Any) -> str:
@@ -184,43 +179,6 @@ def _write(path: Path, content: bytes) -> None:
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
-
-
-def _cannot(done: str, path: Path, error: OSError | ValueError) -> tuple[str, str]:
-    why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    hint = "Name a file that exists." if done == "read" else "Name a file in a folder that exists and takes new files."
-    return f"{path} cannot be {done}: {why}.", hint
-
-
-def _cells(data: Any) -> list[SavedCell]:
-    """Return what a notebook's cells hold, as far as anything is what it should be; an export has a cell per turn."""
-    if _MARK in (known := _mapping(data)):
-        return [_cell(place, [record]) for place, record in enumerate(_list(known.get("turns")))]
-    outputs = (_list(_mapping(cell).get("outputs")) for cell in _list(known.get("cells")))
-    return [
-        _cell(place, [_mapping(_mapping(output).get("metadata")).get("mixroute") for output in below])
-        for place, below in enumerate(outputs)
-    ]
-
-
-def _cell(place: int, found: Sequence[Any]) -> SavedCell:
-    records = tuple(record for record in found if isinstance(record, Mapping))
-    turns = tuple(turn.turn for turn in map(Turn.from_metadata, records) if turn is not None)
-    return SavedCell(id=str(place), source="", number=None, turns=turns, records=records)
-
-
-def _restored(cells: Sequence[SavedCell]) -> dict[str, list[Turn]]:
-    """Return the threads that have turns, as a kernel that opens the notebook would restore them."""
-    conversation = Conversation()
-    turns = [turn for record in _records(cells) if (turn := Turn.from_metadata(record)) is not None]
-    conversation.take(cells, {turn.turn: turn for turn in turns})
-    told = [(cell.id, entry) for cell in cells for record in cell.records for entry in read_all(record)]
-    conversation.restore_edits((cell, edit) for cell, edit in told if isinstance(edit, Edit))
-    return {name: turns for name in conversation.threads() if (turns := conversation.thread(name))}
-
-
-def _records(cells: Sequence[SavedCell]) -> Iterator[Mapping[str, Any]]:
-    return (record for cell in cells for record in cell.records)
 
 
 def _is_newer(record: Mapping[str, Any]) -> bool:

@@ -1,4 +1,4 @@
-"""The conversation: turns, the cells they belong to, and what stands above a cell. Pure, no input or output.
+"""The conversation: turns, the cells they belong to, and what stands above a cell. Pure, but for `Conversation.read`.
 
 A turn belongs to a cell and to its place in that cell's run, so that two ``%chat`` in one cell are two turns, and a
 re-run replaces its own turns and no others.
@@ -9,76 +9,107 @@ from __future__ import annotations
 import threading
 import uuid
 from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mixroute_magic.conversation.cells import Cell, Cells
 from mixroute_magic.conversation.edits import Edits
-from mixroute_magic.conversation.records import RESTORE, Edit, now
+from mixroute_magic.conversation.reading import read_cells
+from mixroute_magic.conversation.records import RESTORE, Edit, read_all
 from mixroute_magic.conversation.turn import COMPLETE, Turn, answer_to, complete, contexts
+from mixroute_magic.conversation.values import CellChange, Line, Run, Undone, restoring
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from mixroute_magic.conversation.cells import Shown
     from mixroute_magic.conversation.journal import Kept
+    from mixroute_magic.conversation.saved import SavedCell
+    from mixroute_magic.wire import Message
 
 __all__ = ["Conversation", "Line", "Run", "Undone"]
 
 _CHANGES_KEPT = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One execution of one cell: an id that no other execution has, its cell and its number as far as known."""
-
-    id: str
-    cell_id: str | None = None
-    number: int | None = None
-
-    @property
-    def cell(self) -> str:
-        """The key of the cell; without an id from the front end every execution is a cell of its own."""
-        return self.cell_id or f"execution {self.id}"
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A turn that stands in a thread: the number of its cell's last run, and whether another context made it stale."""
-
-    turn: Turn
-    number: int | None
-    stale: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Undone:
-    """What an undo did, for the person and for the notebook: in a cell, or to a thread (``cell`` is ``None``)."""
-
-    record: Edit
-    cell: str | None = None
-    gone: Mapping[int, Turn] = field(default_factory=dict)
-    back: Mapping[int, Turn] = field(default_factory=dict)
-    edit: Edit | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _CellChange:
-    """What a cell held before it changed."""
-
-    cell: str
-    turns: Mapping[int, Turn]
-
-
 class Conversation:
-    """All threads of one notebook."""
+    """All threads of one notebook.
+
+    The magics keep one for each notebook. From Python, `read` one from a file: it holds what a kernel that opens the
+    notebook would restore, edits with ``%thread`` included.
+
+    Examples
+    --------
+    >>> from mixroute_magic import Client, Conversation
+    >>> conversation = Conversation.read("talk.ipynb")
+    >>> conversation.threads()
+    {'main': 2}
+    >>> for turn in conversation.thread("main"):
+    ...     print(turn.model, turn.question, turn.usage.output_tokens)
+    glm-5 Who was Ada Lovelace? 21
+    glm-5 When did she live? 12
+
+    Its messages are what a model would see next, so that a client can go on from there:
+
+    >>> question = {"role": "user", "content": "Where?"}
+    >>> with Client() as client:
+    ...     reply = client.chat([*conversation.messages("main"), question], model="glm-5")
+    """
 
     def __init__(self) -> None:
         self._cells = Cells()
         self._lock = threading.Lock()  # for those who ask from several threads of the process
         self._edits = Edits()
-        self._changes: deque[_CellChange | Edit] = deque(maxlen=_CHANGES_KEPT)
-        self._restored: deque[_CellChange | Edit] = deque()  # edits that were made before the restart
+        self._changes: deque[CellChange | Edit] = deque(maxlen=_CHANGES_KEPT)
+        self._restored: deque[CellChange | Edit] = deque()  # edits that were made before the restart
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.threads()})"
+
+    # From Python
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> Conversation:
+        """Read the conversation of a saved notebook, or of a ``.json`` file that ``%thread --export`` wrote.
+
+        What is not a turn of this version of the package is left out.
+
+        Raises
+        ------
+        HistoryError
+            If the file cannot be read, or is neither.
+        """
+        return cls.of(read_cells(Path(path)))
+
+    @classmethod
+    def of(cls, cells: Sequence[SavedCell]) -> Conversation:
+        """Return the conversation that cells hold which were read from a file."""
+        conversation = cls()
+        records = [(cell.id, record) for cell in cells for record in cell.records]
+        turns = [turn for _, record in records if (turn := Turn.from_metadata(record)) is not None]
+        conversation.take(cells, {turn.turn: turn for turn in turns})
+        told = [(cell, entry) for cell, record in records for entry in read_all(record)]
+        conversation.restore_edits((cell, edit) for cell, edit in told if isinstance(edit, Edit))
+        return conversation
+
+    def threads(self) -> dict[str, int]:
+        """Return the threads by name, each with the number of its complete turns."""
+        turns = self._standing()
+        names = dict.fromkeys([turn.thread for turn in turns] + [name for turn in turns for name in turn.also_in])
+        return {name: sum(self._edits.stands_in(turn, name) for turn in turns) for name in [*names, *self._edits.forks]}
+
+    def thread(self, name: str = "main") -> list[Turn]:
+        """Return all complete turns of a thread, in the document's order."""
+        return [turn for turn in self._standing() if self._edits.stands_in(turn, name)]
+
+    def messages(self, thread: str = "main") -> list[Message]:
+        """Return all messages of a thread, as a question below the last cell would send them along.
+
+        Reasoning, and system prompts that were for one turn alone, are not among them.
+        """
+        return [message for turn in self.thread(thread) for message in turn.exchange]
 
     # The document
 
@@ -130,16 +161,6 @@ class Conversation:
             above_real = above_real if turn.demo else next(real)
         return lines
 
-    def thread(self, name: str) -> list[Turn]:
-        """Return all complete turns of a thread, in the document's order."""
-        return [turn for turn in self._standing() if self._edits.stands_in(turn, name)]
-
-    def threads(self) -> dict[str, int]:
-        """Return the threads by name, each with the number of its complete turns."""
-        turns = self._standing()
-        names = dict.fromkeys([turn.thread for turn in turns] + [name for turn in turns for name in turn.also_in])
-        return {name: sum(self._edits.stands_in(turn, name) for turn in turns) for name in [*names, *self._edits.forks]}
-
     def own(self, run: Run, thread: str) -> list[Turn]:
         """Return the turns from which a run's first question can go on: its cell's, a last partial one included."""
         cell = self._cells[run.cell]
@@ -189,7 +210,7 @@ class Conversation:
             replaced = 0
             if turn.status == COMPLETE and not cell.replaced and before and not _same(turn, before.get(place)):
                 replaced = len(before)
-                self._changes.append(_CellChange(run.cell, cell.before))
+                self._changes.append(CellChange(run.cell, cell.before))
             turns = {**cell.turns, place: turn}
             self._cells[run.cell] = replace(cell, turns=turns, replaced=cell.replaced or replaced > 0)
         return turn, replaced
@@ -198,7 +219,7 @@ class Conversation:
         """Take the turns of a cell out that ran to its end and asked nothing: they no longer stand there."""
         cell = self._cells[run.cell]
         if cell.standing:
-            self._changes.append(_CellChange(run.cell, cell.turns))
+            self._changes.append(CellChange(run.cell, cell.turns))
         self._cells[run.cell] = Cell(run.id, run.number)
 
     # Editing
@@ -234,12 +255,12 @@ class Conversation:
         stands_in = turn.thread if self._edits.stands_in(turn, turn.thread) else thread
         turn = replace(turn, thread=stands_in, also_in=self._edits.inherited(turn, stands_in))
         cell = self._cells[key]
-        self._changes.append(_CellChange(key, cell.turns))
+        self._changes.append(CellChange(key, cell.turns))
         kept = turn.keeping(place, uuid.uuid4().hex)
         turns = complete(cell.turns) | {where: kept}
         self._cells[key] = replace(cell, turns=turns)
         gone = {where: cell.turns.get(where, turn)}
-        return replace(_restoring(key, cell.turns, turns), gone=gone, back={where: kept})
+        return replace(restoring(key, cell.turns, turns), gone=gone, back={where: kept})
 
     def undo(self, *, restored: bool = False) -> Undone | None:
         """Take back the last replacement or edit; or the last ``restored`` edit; ``None`` where there is none."""
@@ -288,7 +309,7 @@ class Conversation:
     def _put_back(self, key: str, turns: Mapping[int, Turn]) -> Undone:
         gone = self._cells[key].turns
         self._cells[key] = Cell(number=self._cells[key].number, turns=turns)
-        return _restoring(key, gone, complete(turns))
+        return restoring(key, gone, complete(turns))
 
     def _changed(self, edit: Edit) -> Edit:
         self._changes.append(edit)
@@ -305,13 +326,6 @@ class Conversation:
 
     def _standing(self) -> list[Turn]:
         return [turn for cell in self._cells.standing() for turn in self._cells[cell].standing]
-
-
-def _restoring(cell: str, gone: Mapping[int, Turn], back: Mapping[int, Turn]) -> Undone:
-    """Return what there is to tell of turns that stand in a cell instead of others."""
-    named = tuple(turn.turn for turn in gone.values())
-    record = Edit(id=uuid.uuid4().hex, created=now(), action=RESTORE, turns=named, cell=cell, restored=back)
-    return Undone(record, cell=cell, gone=gone, back=back)
 
 
 def _same(turn: Turn, former: Turn | None) -> bool:

@@ -47,12 +47,15 @@ _DEMO_HEADER = "x-mixroute-demo"
 class Client:
     """Talks to one gateway.
 
+    Connections are kept for the next request; as a context manager the client closes them at its end.
+
     Parameters
     ----------
     base_url
-        The gateway; default ``MIXROUTE_BASE_URL``, else MixRoute's own.
+        The gateway, with or without ``/v1``; default ``MIXROUTE_BASE_URL``, else MixRoute's own.
     api_key
-        The key, or a function that returns it when it is needed; default: `Credentials`.
+        The key, or a function that returns it when it is needed; default ``MIXROUTE_API_KEY``, else the one that
+        ``%mixroute login`` put into the system's keyring. A gateway on this machine needs none.
     timeout
         Seconds without a byte after which a request is given up.
     retries
@@ -60,11 +63,32 @@ class Client:
     allow_http
         Whether the key may travel unencrypted to another machine.
 
+    Raises
+    ------
+    SettingError
+        If the gateway's address is none.
+
     Examples
     --------
-    >>> client = Client()
-    >>> for chunk in client.stream([{"role": "user", "content": "Hello"}], model="glm-5"):
-    ...     print(chunk.text, end="")
+    The demo gateway answers offline. ``Client()`` alone asks MixRoute, with your key.
+
+    >>> from mixroute_magic import Client
+    >>> from mixroute_magic.demo import DemoGateway
+    >>> question = {"role": "user", "content": "My name is Ada."}
+    >>> with DemoGateway.start(pace=0) as gateway, Client(gateway.base_url) as client:
+    ...     reply = client.chat([question], model="gpt-4o")
+    >>> print(reply.text)
+    **Offline demo: no model was called.** ...
+    Nice to meet you, **Ada**. Ask in a later cell what your name is: this message will be sent along.
+
+    A model sees the messages that it is sent, and nothing else:
+
+    >>> messages = [question, {"role": "assistant", "content": reply.text}]
+    >>> messages.append({"role": "user", "content": "What is my name?"})
+    >>> with DemoGateway.start(pace=0) as gateway, Client(gateway.base_url) as client:
+    ...     print(client.chat(messages, model="gpt-4o"))
+    **Offline demo: no model was called.** ...
+    Your name is **Ada**: message 1 says so. ...
     """
 
     def __init__(
@@ -96,19 +120,70 @@ class Client:
     ) -> Generator[Chunk]:
         """Send messages and yield the answer in chunks, as they come.
 
-        ``params`` are further fields of the request, such as ``temperature``. Closing the generator closes the
-        connection.
+        Nothing is sent before the first chunk is asked for. Closing the generator closes the connection.
+
+        Parameters
+        ----------
+        messages
+            In order; as dicts in the form of OpenAI's chat completions, or `Message`.
+        model
+            Its name as in `models`.
+        on_retry
+            Called before a request is sent again, with the reason and the seconds until then.
+        **params
+            Further fields of the request, such as ``temperature=0.3``; none is sent that is not given.
+
+        Yields
+        ------
+        Chunk
+            What came last: its ``text`` and ``reasoning`` are added to what was there before, ``usage`` replaces it.
 
         Raises
         ------
         MixRouteError
             One of its subclasses: before the first chunk where the gateway refuses, later where the stream breaks.
+
+        Examples
+        --------
+        >>> from mixroute_magic import Client
+        >>> from mixroute_magic.demo import DemoGateway
+        >>> question = {"role": "user", "content": "My name is Ada."}
+        >>> with DemoGateway.start(pace=0) as gateway, Client(gateway.base_url) as client:
+        ...     for chunk in client.stream([question], model="deepseek-r1"):
+        ...         print(chunk.reasoning or chunk.text, end="")
+        I search the last user message for the few words that I know. ...**Offline demo: no model was called.** ...
         """
         known = (item if isinstance(item, Message) else Message.from_wire(item) for item in messages)
         return self.send(Request(model, tuple(known), params), on_retry)
 
     def chat(self, messages: Iterable[Message | Mapping[str, Any]], *, model: str, **params: Any) -> Reply:
-        """Send messages and return the whole answer. Parameters and errors are those of `stream`."""
+        """Send messages and return the whole answer.
+
+        Parameters
+        ----------
+        messages, model, **params
+            As those of `stream`.
+
+        Raises
+        ------
+        MixRouteError
+            As in `stream`; its ``partial`` is the text that had come.
+
+        Examples
+        --------
+        >>> from mixroute_magic import Client, MixRouteError
+        >>> from mixroute_magic.demo import DemoGateway
+        >>> question = {"role": "user", "content": "Hello"}
+        >>> with DemoGateway.start(pace=0) as gateway, Client(gateway.base_url) as client:
+        ...     reply = client.chat([question], model="gpt-4o", temperature=0.3)
+        ...     try:
+        ...         client.chat([question], model="gpt4o")
+        ...     except MixRouteError as error:
+        ...         print(error.hint)
+        Near it: gpt-4o, ... %model --list shows all ...
+        >>> reply.model, reply.finish_reason
+        ('gpt-4o', 'stop')
+        """
         builder = ReplyBuilder(model)
         try:
             for chunk in self.stream(messages, model=model, **params):
@@ -119,7 +194,21 @@ class Client:
         return builder.reply()
 
     def models(self) -> list[Model]:
-        """Return the models that the gateway offers to this key, sorted by name."""
+        """Return the models that the gateway offers to this key, sorted by name.
+
+        Raises
+        ------
+        MixRouteError
+            If the gateway refuses, is not reached, or has no such list.
+
+        Examples
+        --------
+        >>> from mixroute_magic import Client
+        >>> from mixroute_magic.demo import DemoGateway
+        >>> with DemoGateway.start(pace=0) as gateway, Client(gateway.base_url) as client:
+        ...     [model.id for model in client.models() if model.id.startswith("gpt")]
+        ['gpt-4o', 'gpt-4o-mini']
+        """
         try:
             with self._faithful(30.0), closing(self._request("GET", "/models", timeout=30.0)) as response:
                 data = read_json(response, self.host)
@@ -154,7 +243,7 @@ class Client:
             self._sockets.end()
 
     def close(self) -> None:
-        """Close the kept connections."""
+        """Close the kept connections; a later request opens a new one."""
         if self._session is not None:
             self._session.close()
             self._session = None

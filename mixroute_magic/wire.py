@@ -138,7 +138,7 @@ class Chunk:
         reason = choice.get("finish_reason")
         return cls(
             text=_text(delta.get("content")) or _text(delta.get("refusal")),
-            reasoning=_text(delta.get("reasoning_content") or delta.get("reasoning")),
+            reasoning=_reasoning(delta),
             tool_calls=CallPiece.list_from_wire(delta),
             finish_reason=reason if isinstance(reason, str) and reason else None,
             usage=Usage.from_wire(usage) if usage else None,
@@ -167,10 +167,28 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A model's answer. ``model`` is the one that the gateway says it served; times are in seconds.
+    """A model's answer; ``str`` of it is its text.
 
-    ``tool_calls`` are the tools that it asked for, ``parsed`` is the answer as the schema has it that was asked for.
-    Where several requests led to the answer, ``usage`` is the sum, and unknown where one of them is.
+    Attributes
+    ----------
+    text, reasoning : str
+        The answer, and what the model thought before, as far as it tells.
+    model : str
+        The one that the gateway says it served.
+    tool_calls : tuple of ToolCall
+        The tools that it asked for.
+    parsed
+        The answer as the schema has it that was asked for, else ``None``.
+    finish_reason : str or None
+        ``stop`` where the answer is whole, ``length`` where it was cut, ``tool_calls``, or a word of the provider's.
+    usage : Usage
+        Where several requests led to the answer it is the sum, and unknown where one of them is.
+    request_id : str or None
+        By which the gateway can find the last request.
+    demo : bool
+        Whether no model was asked.
+    seconds, first_token_seconds : float or None
+        How long it took, where that was measured: in a notebook.
     """
 
     text: str
@@ -251,6 +269,15 @@ class Model:
             if entry.get("id")
         }
         return sorted(found.values(), key=lambda model: model.id)
+
+
+def _reasoning(delta: Mapping[str, Any]) -> str:
+    """Read reasoning from the first of its three places that has any: where it stands in several, it is the same."""
+    told = _text(delta.get("reasoning_content") or delta.get("reasoning"))
+    details = delta.get("reasoning_details")
+    if told or not isinstance(details, list):
+        return told
+    return "".join(_text(_mapping(detail).get("text") or _mapping(detail).get("summary")) for detail in details)
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -17,6 +17,7 @@ from kernels import environment
 from markdown_it import MarkdownIt
 from nbclient import NotebookClient
 
+from mixroute_magic import Conversation
 from mixroute_magic.chat import displayed
 from mixroute_magic.conversation.export import export, import_turns
 from mixroute_magic.conversation.records import FORGET, FORK, Edit
@@ -454,3 +455,40 @@ def test_numbers_that_are_no_json_are_written_as_unknown(tmp_path: Path) -> None
         path = write(tmp_path / name, odd)
         assert not re.search("NaN(?!'|\n)|Infinity", path.read_text().replace("top_p=NaN", ""))
         assert import_turns(path)[0].params == {"top_p": None}
+
+
+class TestReadingFromPython:
+    def test_a_notebook_gives_its_threads_turns_and_messages(self, tmp_path: Path) -> None:
+        first, second = turn(1, "q1", "a1", system="Short.", reasoning="hm"), turn(2, "q2", "a2")
+        fork = Edit(id="e", created="2026", action=FORK, thread="aside", parent="main", turns=("t1",))
+        forget = Edit(id="f", created="2027", action=FORGET, thread="main", turns=("t2",))
+        failed = turn(3, "q3", status=FAILED)
+        cells = [[one.to_metadata()] for one in (first, second, fork, failed, forget)]
+        path = tmp_path / "talk.ipynb"
+        path.write_text(json.dumps(notebook(*cells, ["foreign"], [{"kind": "turn", "version": 99}])))
+        conversation = Conversation.read(str(path))
+        assert repr(conversation) == "Conversation({'main': 1, 'aside': 1})"
+        assert conversation.thread() == conversation.thread("aside") == [first]
+        assert conversation.messages() == [Message("user", "q1"), Message("assistant", "a1")]
+        assert conversation.thread("nowhere") == conversation.messages("nowhere") == []
+
+    def test_an_export_is_read_like_its_notebook(self, tmp_path: Path) -> None:
+        turns = turn(1, "q1", "a1"), turn(2, "q2", "a2")
+        for name in ("talk.json", "talk.ipynb"):
+            assert Conversation.read(write(tmp_path / name, *turns)).thread() == list(turns)
+
+    def test_a_notebook_without_chat_holds_no_threads(self, tmp_path: Path) -> None:
+        path = tmp_path / "plain.ipynb"
+        path.write_text(json.dumps(notebook([])))
+        assert Conversation.read(path).threads() == {}
+
+    @pytest.mark.parametrize("content", ["", "text", "[]", "{}", '{"cells": 5}', "\udcff", "7"])
+    def test_what_is_no_notebook_says_so(self, tmp_path: Path, content: str) -> None:
+        path = tmp_path / "talk.ipynb"
+        path.write_bytes(content.encode("utf-8", "surrogateescape"))
+        with pytest.raises(HistoryError, match=r"talk\.ipynb is no notebook and no export"):
+            Conversation.read(path)
+
+    def test_a_file_that_is_not_there_is_named(self, tmp_path: Path) -> None:
+        with pytest.raises(HistoryError, match=r"gone\.ipynb cannot be read: No such file"):
+            Conversation.read(tmp_path / "gone.ipynb")

@@ -151,6 +151,10 @@ FIELDS = {
     "reasoning_content": reasons(reasoning_content="hm"),
     "reasoning": reasons(reasoning="hm"),
     "both": reasons(reasoning_content="hm", reasoning="hm"),
+    "OpenRouter's list": reasons(reasoning_details=[{"type": "reasoning.text", "text": "h", "signature": None}, 7])
+    + reasons(reasoning=None, reasoning_details=[{"type": "reasoning.summary", "summary": "m"}])
+    + reasons(reasoning_details=[{"type": "reasoning.encrypted", "data": "gAAA"}])
+    + reasons(reasoning_details="gAAA"),
     "both, and OpenRouter's list": reasons(
         reasoning="hm", reasoning_details=[{"type": "reasoning.text", "text": "hm"}]
     ),

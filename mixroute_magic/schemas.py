@@ -15,6 +15,7 @@ from mixroute_magic.errors import SchemaError
 
 __all__ = ["Schema"]
 
+_ASK_AGAIN = "Ask again, ask another model, or loosen the schema."
 _MOST_PROBLEMS = 5
 _ONLY = "value"  # holds what is no object, since models are asked for objects (OpenAI's guide, "Structured outputs")
 _FENCE = re.compile(r"```\w*\s*\n(.*?)```", re.DOTALL)
@@ -60,6 +61,13 @@ class Schema:
             If it does not fit; the text tells where, a line each.
         """
         return self.check(_json_in(text))
+
+    def fitting(self, text: str) -> Any:
+        """Return what an answer says, or raise `SchemaError`."""
+        try:
+            return self.parse(text)
+        except ValueError as error:
+            raise SchemaError(f"The answer does not fit {self.name}:\n{error}", _ASK_AGAIN) from None
 
 
 def _of_type(name: str, kind: Any) -> tuple[dict[str, Any], Callable[[str], Any]]:

@@ -8,39 +8,30 @@ from __future__ import annotations
 
 import difflib
 import json
-import threading
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
-from http import HTTPStatus
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import closing
+from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Self
 
 from mixroute_magic.config import MixRoute
-from mixroute_magic.errors import (
-    AuthenticationError,
-    MixRouteError,
-    NotFoundError,
-)
+from mixroute_magic.errors import MixRouteError, NotFoundError
 from mixroute_magic.gateway.address import host_of, is_loopback, read_base_url
-from mixroute_magic.gateway.credentials import Credentials, clean_key, redact
-from mixroute_magic.gateway.faults import Refusal, may_retry, request_id
+from mixroute_magic.gateway.faults import may_retry, request_id
+from mixroute_magic.gateway.line import Line
 from mixroute_magic.gateway.stream import checked, read_events, read_json, read_whole
 from mixroute_magic.gateway.thinking import told_apart
-from mixroute_magic.gateway.transport import CONNECT_SECONDS, connection_error
+from mixroute_magic.schemas import Schema
 from mixroute_magic.wire import Chunk, Message, Model, Reply, ReplyBuilder, Request
 
 if TYPE_CHECKING:
-    from requests import PreparedRequest, Response, Session
     from tenacity import RetryCallState
-
-    from mixroute_magic.gateway.connections import OpenSockets
 
 __all__ = ["Client"]
 
 OnRetry = Callable[[str, float], None]
 """Called with the reason and the seconds before a request is sent once more."""
 
-_LARGEST_ERROR = 2**16
 _DEMO_HEADER = "x-mixroute-demo"
 
 
@@ -102,12 +93,9 @@ class Client:
     ) -> None:
         self.base_url = read_base_url(base_url or MixRoute().base_url, allow_http=allow_http)
         self.host = host_of(self.base_url)
-        self._key = _key_source(api_key)
+        self._line = Line(self.base_url, api_key)
         self._timeout = timeout
         self._retries = retries
-        self._session: Session | None = None
-        self._cancelled = threading.Event()
-        self._sockets: OpenSockets | None = None
         self._demo: bool | None = None
 
     def stream(
@@ -156,18 +144,23 @@ class Client:
         known = (item if isinstance(item, Message) else Message.from_wire(item) for item in messages)
         return self.send(Request(model, tuple(known), params), on_retry)
 
-    def chat(self, messages: Iterable[Message | Mapping[str, Any]], *, model: str, **params: Any) -> Reply:
+    def chat(
+        self, messages: Iterable[Message | Mapping[str, Any]], *, model: str, schema: Any = None, **params: Any
+    ) -> Reply:
         """Send messages and return the whole answer.
 
         Parameters
         ----------
         messages, model, **params
             As those of `stream`.
+        schema
+            What the answer has to fit, and is ``parsed`` as: a pydantic model, a dataclass, a TypedDict, another type,
+            or a JSON Schema as a dict.
 
         Raises
         ------
         MixRouteError
-            As in `stream`; its ``partial`` is the text that had come.
+            As in `stream`; its ``partial`` is the text that had come. `SchemaError` if the answer does not fit.
 
         Examples
         --------
@@ -184,14 +177,18 @@ class Client:
         >>> reply.model, reply.finish_reason
         ('gpt-4o', 'stop')
         """
+        wanted = None if schema is None else Schema.of(getattr(schema, "__name__", "answer"), schema)
+        if wanted is not None:
+            params = {"response_format": wanted.response_format, **params}
         builder = ReplyBuilder(model)
         try:
             for chunk in self.stream(messages, model=model, **params):
                 builder.add(chunk)
+            reply = builder.reply()
+            return reply if wanted is None else replace(reply, parsed=wanted.fitting(reply.text))
         except MixRouteError as error:
             error.partial = builder.reply().text
             raise
-        return builder.reply()
 
     def models(self) -> list[Model]:
         """Return the models that the gateway offers to this key, sorted by name.
@@ -210,7 +207,7 @@ class Client:
         ['gpt-4o', 'gpt-4o-mini']
         """
         try:
-            with self._faithful(30.0), closing(self._request("GET", "/models", timeout=30.0)) as response:
+            with self._line.request("GET", "/models", timeout=30.0) as response:
                 data = read_json(response, self.host)
         except NotFoundError as error:
             error.args, error.hint = (f"{self.host} has no list of models.",), "Name the model yourself: %model NAME."
@@ -231,22 +228,18 @@ class Client:
 
     def check_key(self) -> None:
         """Raise `AuthenticationError` where a request would have no usable key."""
-        self._required_key()
+        self._line.key()
 
     def cancel(self) -> None:
         """End what another thread is asking, at once and for good: also while it connects, or waits to ask again.
 
         That thread gets an error, or the end of its answer; nothing is sent any more.
         """
-        self._cancelled.set()
-        if self._sockets is not None:
-            self._sockets.end()
+        self._line.cancel()
 
     def close(self) -> None:
         """Close the kept connections; a later request opens a new one."""
-        if self._session is not None:
-            self._session.close()
-            self._session = None
+        self._line.close()
 
     def __enter__(self) -> Self:
         return self
@@ -259,7 +252,7 @@ class Client:
 
     def _has_demo_header(self) -> bool:
         try:
-            with self._faithful(5.0), closing(self._request("GET", "/models", timeout=5.0)) as response:
+            with self._line.request("GET", "/models", timeout=5.0) as response:
                 return _DEMO_HEADER in response.headers
         except MixRouteError:
             return False
@@ -280,9 +273,9 @@ class Client:
 
         return Retrying(
             stop=stop_after_attempt(self._retries + 1),
-            retry=lambda state: not self._cancelled.is_set() and may_retry(_outcome(state), state.attempt_number),
+            retry=lambda state: not self._line.cancelled.is_set() and may_retry(_outcome(state), state.attempt_number),
             wait=wait,
-            sleep=sleep_using_event(self._cancelled),
+            sleep=sleep_using_event(self._line.cancelled),
             before_sleep=announce,
             reraise=True,
         )
@@ -299,63 +292,16 @@ class Client:
 
     def _exchange(self, request: Request) -> Generator[Chunk]:
         body = json.dumps(request.to_wire(), ensure_ascii=False).encode("utf-8", "replace")
-        with self._faithful(self._timeout), closing(self._post(body, request.model)) as response:
-            yield Chunk(request_id=request_id(response.headers), demo=_DEMO_HEADER in response.headers)
-            if "event-stream" in response.headers.get("content-type", ""):
-                yield from read_events(response, self.host)
-            else:
-                yield read_whole(response, self.host)
-
-    def _post(self, body: bytes, model: str) -> Response:
         try:
-            return self._request("POST", "/chat/completions", body, timeout=self._timeout)
+            with self._line.request("POST", "/chat/completions", body, timeout=self._timeout) as response:
+                yield Chunk(request_id=request_id(response.headers), demo=_DEMO_HEADER in response.headers)
+                if "event-stream" in response.headers.get("content-type", ""):
+                    yield from read_events(response, self.host)
+                else:
+                    yield read_whole(response, self.host)
         except NotFoundError as error:
-            self._suggest(error, model)
+            self._suggest(error, request.model)
             raise
-
-    def _request(self, method: str, path: str, body: bytes | None = None, *, timeout: float) -> Response:
-        """Send one request and return its response once the gateway has said yes."""
-        response = self._connection().request(
-            method,
-            self.base_url + path,
-            data=body,
-            headers={"Content-Type": "application/json"} if body else None,
-            auth=_Bearer(self._required_key()),
-            stream=True,
-            timeout=(min(CONNECT_SECONDS, timeout), timeout),
-            allow_redirects=False,  # the key goes to no other host
-        )
-        if response.status_code == HTTPStatus.OK:
-            return response
-        with closing(response):
-            said = response.raw.read(_LARGEST_ERROR, decode_content=True)
-        raise Refusal.read(response.status_code, response.headers, said, self.host).error()
-
-    def _connection(self) -> Session:
-        if self._session is None:
-            import requests
-
-            from mixroute_magic.gateway.connections import Adapter, OpenSockets
-
-            self._sockets = OpenSockets()
-            if self._cancelled.is_set():  # it may have been before there were sockets to end
-                self._sockets.end()
-            self._session = requests.Session()
-            for scheme in ("http://", "https://"):
-                self._session.mount(scheme, Adapter(self._sockets))
-            self._session.headers["Accept-Encoding"] = "identity"  # compressed, a proxy may hold words back
-            self._session.headers["User-Agent"] = "mixroute-magic"
-            self._session.trust_env = not is_loopback(self.base_url)  # no proxy leads to this machine
-        return self._session
-
-    def _required_key(self) -> str | None:
-        key = self._key()
-        if key or is_loopback(self.base_url):
-            return key
-        raise AuthenticationError(
-            "There is no API key yet.",
-            "Set MIXROUTE_API_KEY, run %mixroute login, or try without a key: %mixroute demo.",
-        )
 
     def _suggest(self, error: NotFoundError, model: str) -> None:
         """Name the models nearest to one that the gateway does not have."""
@@ -366,42 +312,6 @@ class Client:
         near = [name for name in difflib.get_close_matches(model, known, n=3) if name != model]
         if near:
             error.hint = f"Near it: {', '.join(near)}. %model --list shows all {len(known)}."
-
-    @contextmanager
-    def _faithful(self, timeout: float) -> Iterator[None]:
-        """Let no foreign exception out, and no error that quotes the key."""
-        try:
-            yield
-        except MixRouteError as error:
-            error.args = (redact(str(error), self._key()),)
-            raise
-        except (OSError, ValueError) as error:  # a ValueError is what requests makes of a redirect to no address
-            raise connection_error(error, self.host, timeout) from None
-        except Exception as error:
-            if not type(error).__module__.startswith("urllib3."):
-                raise
-            raise connection_error(error, self.host, timeout) from None
-
-
-class _Bearer:
-    """Sets the header itself, so that no ``.netrc`` can replace it; shows nothing in a traceback."""
-
-    def __init__(self, key: str | None) -> None:
-        self._key = key
-
-    def __call__(self, request: PreparedRequest) -> PreparedRequest:
-        if self._key:
-            request.headers["Authorization"] = f"Bearer {self._key}"
-        return request
-
-
-def _key_source(api_key: str | Callable[[], str | None] | None) -> Callable[[], str | None]:
-    if api_key is None:
-        return Credentials().key
-    if callable(api_key):
-        return api_key
-    key = clean_key(api_key)
-    return lambda: key
 
 
 def _outcome(state: RetryCallState) -> BaseException | None:

@@ -1,0 +1,156 @@
+"""The line to one gateway: requests go out with the key in their header, and come back as responses or our errors.
+
+``requests`` is imported at the first request.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import closing, contextmanager
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from mixroute_magic.errors import AuthenticationError, MixRouteError
+from mixroute_magic.gateway.address import host_of, is_loopback
+from mixroute_magic.gateway.credentials import Credentials, clean_key, redact
+from mixroute_magic.gateway.faults import Refusal
+from mixroute_magic.gateway.transport import CONNECT_SECONDS, connection_error
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from requests import PreparedRequest, Response, Session
+
+    from mixroute_magic.gateway.connections import OpenSockets
+
+__all__ = ["Line"]
+
+_LARGEST_ERROR = 2**16
+
+
+class Line:
+    """Sends requests to one gateway over connections that are kept; another thread can end them.
+
+    Parameters
+    ----------
+    api_key
+        The key, or a function that returns it when it is needed; default: `Credentials`.
+    """
+
+    def __init__(self, base_url: str, api_key: str | Callable[[], str | None] | None) -> None:
+        self._base_url = base_url
+        self._host = host_of(base_url)
+        self._key = _key_source(api_key)
+        self._session: Session | None = None
+        self._sockets: OpenSockets | None = None
+        self.cancelled = threading.Event()
+
+    @contextmanager
+    def request(self, method: str, path: str, body: bytes | None = None, *, timeout: float) -> Iterator[Response]:
+        """Send one request, and open its response once the gateway has said yes.
+
+        Raises
+        ------
+        MixRouteError
+            Also for whatever goes wrong while the response is read: no foreign exception leaves, and no quoted key.
+        """
+        with self._faithful(timeout), closing(self._sent(method, path, body, timeout=timeout)) as response:
+            yield response
+
+    def _sent(self, method: str, path: str, body: bytes | None, *, timeout: float) -> Response:
+        response = self._connection().request(
+            method,
+            self._base_url + path,
+            data=body,
+            headers={"Content-Type": "application/json"} if body else None,
+            auth=_Bearer(self.key()),
+            stream=True,
+            timeout=(min(CONNECT_SECONDS, timeout), timeout),
+            allow_redirects=False,  # the key goes to no other host
+        )
+        if response.status_code == HTTPStatus.OK:
+            return response
+        with closing(response):
+            said = response.raw.read(_LARGEST_ERROR, decode_content=True)
+        raise Refusal.read(response.status_code, response.headers, said, self._host).error()
+
+    def _connection(self) -> Session:
+        if self._session is None:
+            import requests
+
+            from mixroute_magic.gateway.connections import Adapter, OpenSockets
+
+            self._sockets = OpenSockets()
+            if self.cancelled.is_set():  # it may have been before there were sockets to end
+                self._sockets.end()
+            self._session = requests.Session()
+            for scheme in ("http://", "https://"):
+                self._session.mount(scheme, Adapter(self._sockets))
+            self._session.headers["Accept-Encoding"] = "identity"  # compressed, a proxy may hold words back
+            self._session.headers["User-Agent"] = "mixroute-magic"
+            self._session.trust_env = not is_loopback(self._base_url)  # no proxy leads to this machine
+        return self._session
+
+    def key(self) -> str | None:
+        """Return the key, without which only this machine is asked.
+
+        Raises
+        ------
+        AuthenticationError
+            If there is none.
+        """
+        key = self._key()
+        if key or is_loopback(self._base_url):
+            return key
+        raise AuthenticationError(
+            "There is no API key yet.",
+            "Set MIXROUTE_API_KEY, run %mixroute login, or try without a key: %mixroute demo.",
+        )
+
+    def cancel(self) -> None:
+        """End all connections at once and for good."""
+        self.cancelled.set()
+        if self._sockets is not None:
+            self._sockets.end()
+
+    def close(self) -> None:
+        """Close the kept connections; a later request opens a new one."""
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+    @contextmanager
+    def _faithful(self, timeout: float) -> Iterator[None]:
+        """Let no foreign exception out, and no error that quotes the key."""
+        try:
+            yield
+        except MixRouteError as error:
+            error.args = (redact(str(error), self._key()),)
+            raise
+        except (OSError, ValueError) as error:  # a ValueError is what requests makes of a redirect to no address
+            raise connection_error(error, self._host, timeout) from None
+        except Exception as error:
+            if not type(error).__module__.startswith("urllib3."):
+                raise
+            raise connection_error(error, self._host, timeout) from None
+
+
+class _Bearer:
+    """Sets the header itself, so that no ``.netrc`` can replace it; shows nothing in a traceback."""
+
+    def __init__(self, key: str | None) -> None:
+        self._key = key
+
+    def __call__(self, request: PreparedRequest) -> PreparedRequest:
+        if self._key:
+            request.headers["Authorization"] = f"Bearer {self._key}"
+        return request
+
+
+def _key_source(api_key: str | Callable[[], str | None] | None) -> Callable[[], str | None]:
+    if api_key is None:
+        return Credentials().key
+    if callable(api_key):
+        return api_key
+    key = clean_key(api_key)
+    return lambda: key

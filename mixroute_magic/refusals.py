@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mixroute_magic.errors import SettingError
-from mixroute_magic.gateway.families import option_of, refusal
+from mixroute_magic.gateway.families import refusal
+from mixroute_magic.gateway.parameters import option_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -116,7 +116,7 @@ def test_what_is_emptied_is_not_sent_even_where_the_configuration_sets_it_and_re
     tmp_path: Path, path: Path, document: Document, gateway: ScriptedGateway
 ) -> None:
     with Kernel(tmp_path, gateway.base_url, path) as kernel:
-        kernel.run("%config MixRoute.temperature = 1.5")
+        kernel.run("%config MixRoute.temperature = 0.7")
         wait_for_models(kernel, document.run(kernel, "m", "%model -t 1\n%model"))
         panel = Panel(kernel, document)
         assert panel.state("temperature", "value") == "1"
@@ -125,16 +125,16 @@ def test_what_is_emptied_is_not_sent_even_where_the_configuration_sets_it_and_re
         assert "temperature" not in gateway.bodies[-1]
         document.save()
         kernel.restart()
-        kernel.run("%config MixRoute.temperature = 1.5")
+        kernel.run("%config MixRoute.temperature = 0.7")
         document.run(kernel, "a", "%chat hello")
         assert "temperature" not in gateway.bodies[-1]
         document.run(kernel, "m", "%model")
         panel = Panel(kernel, document)
         panel.press("Reset")
         assert panel.said == "Back to the configuration."
-        assert panel.state("temperature", "value") == "1.5"
+        assert panel.state("temperature", "value") == "0.7"
         document.run(kernel, "a", "%chat hello")
-        assert gateway.bodies[-1]["temperature"] == 1.5
+        assert gateway.bodies[-1]["temperature"] == 0.7
 
 
 @pytest.mark.parametrize(

@@ -121,10 +121,10 @@ def _check_o_series(params: Mapping[str, Any]) -> None:
         raise _unsupported("max_tokens", "Use 'max_completion_tokens' instead.")
     for name, only in {"temperature": 1, "top_p": 1, "presence_penalty": 0, "frequency_penalty": 0}.items():
         if params.get(name, only) != only:
-            said = f"Unsupported value: '{name}' does not support {params[name]} with this model."
-            raise _unaccepted(f"{said} Only the default ({only}) value is supported.", name, "unsupported_value")
-    for name in ("logit_bias", "top_logprobs", *(["logprobs"] if params.get("logprobs") is not False else [])):
-        if name in params:
+            message = f"Unsupported value: '{name}' does not support {params[name]} with this model."
+            raise _unaccepted(f"{message} Only the default ({only}) value is supported.", name, "unsupported_value")
+    for name in ("logit_bias", "logprobs", "top_logprobs"):
+        if params.get(name, False) is not False:
             raise _unsupported(name)
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING, Any
 
 from mixroute_magic.gateway.family_table import FAMILIES, Family
+from mixroute_magic.gateway.parameters import option_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -15,7 +15,6 @@ __all__ = [
     "by_series",
     "keeps_signature",
     "max_tokens_field",
-    "option_of",
     "refusal",
     "response_formats",
     "returns_reasoning",
@@ -36,13 +35,6 @@ _SERIES = {
 }
 _OTHERS = "others"
 _FORMATS = ("json_schema", "json_object")
-_OPTIONS = {
-    "temperature": "-t",
-    "max_tokens": "--max-tokens",
-    "max_completion_tokens": "--max-tokens",
-    "tools": "--tool",
-}
-_LONGEST_VALUE = 40
 
 
 def max_tokens_field(model: str) -> str:
@@ -98,18 +90,6 @@ def response_formats(model: str) -> tuple[str, ...]:
 def takes_images(model: str) -> bool | None:
     """Say whether a model looks at images; ``None`` where that is not known."""
     return next((family.images for family in _families(model) if family.images is not None), None)
-
-
-def option_of(field: str, value: Any = None) -> str:
-    """Return the option that sets a request's field, as it is typed; with its value where that is short."""
-    option = _OPTIONS.get(field)
-    if isinstance(value, bool | int | float):
-        text = json.dumps(value) if isinstance(value, bool) else f"{value:g}"
-    else:
-        text = value if isinstance(value, str) and len(value) <= _LONGEST_VALUE else ""
-    if not text:
-        return option or f"-p {field}"
-    return f"{option} {text}" if option else f"-p {field}={text}"
 
 
 def by_series(models: Iterable[str]) -> dict[str, list[str]]:

@@ -156,7 +156,7 @@ FAMILIES: tuple[Family, ...] = (
         images=True,
     ),
     Family(
-        names=r"claude",
+        names=r"claude-",
         source="platform.claude.com, OpenAI SDK compatibility: temperature to 1, n exactly 1, response_format ignored; "
         "theopenco/llmgateway#3268 tried: above 1 refused",
         rules=(_between("temperature", 0, 1), _ONE_CHOICE),

@@ -31,6 +31,7 @@ from mixroute_magic.errors import (
     StreamError,
 )
 from mixroute_magic.gateway.lengths import TOO_LONG, is_too_long
+from mixroute_magic.gateway.parameters import advice
 
 __all__ = ["Refusal", "error_in", "may_retry", "request_id", "retry_after"]
 
@@ -60,12 +61,13 @@ _RETRIED = frozenset({408, 409, 429, 500, 502, 503, 520, 529}) | _GATEWAY_TIMEOU
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A gateway's no: its status, the body's words and code, and who said it."""
+    """A gateway's no: its status, the body's words and code, and who said it; ``param`` is the field it is about."""
 
     status: int
     message: str
     code: str
     kind: str
+    param: str
     host: str
     request_id: str | None = None
     retry_after: float | None = None
@@ -73,22 +75,24 @@ class Refusal:
     @classmethod
     def read(cls, status: int, headers: Mapping[str, str], body: bytes, host: str) -> Refusal:
         """Read an error reply in any of the shapes seen: JSON of several dialects, text, HTML, nothing."""
-        said = (headers.get("location", ""), "", "") if 300 <= status < 400 else _words(body)
+        said = (headers.get("location", ""), "", "", "") if 300 <= status < 400 else _words(body)
         return cls.from_words(status, headers, said, host)
 
     @classmethod
-    def from_words(cls, status: int, headers: Mapping[str, str], said: tuple[str, str, str], host: str) -> Refusal:
-        """Make a refusal of message, code and type; a message of this gateway family ends in the request's id."""
-        message, code, kind = said
+    def from_words(cls, status: int, headers: Mapping[str, str], said: tuple[str, str, str, str], host: str) -> Refusal:
+        """Make a refusal of message, code, type and param; this gateway family's messages end in the request's id."""
+        message, code, kind, param = said
         quoted = _REQUEST_ID.search(message)
         if status in {400, 413, 422} and is_too_long(code, message):
             code = TOO_LONG
         found = request_id(headers) or (quoted[1] if quoted else None)
-        return cls(status, _short(_REQUEST_ID.sub("", message)), code, kind, host, found, retry_after(headers))
+        return cls(status, _short(_REQUEST_ID.sub("", message)), code, kind, param, host, found, retry_after(headers))
 
     def error(self) -> MixRouteError:
         """Return the error of the tree that says this best."""
         kind, what, hint = self._meaning()
+        if kind is BadRequestError and self.code != TOO_LONG:
+            hint = advice(self.param, self.message) or hint
         error = kind(what, hint, status=self.status, code=self.code or None, request_id=self.request_id)
         error.retry_after = self.retry_after
         return error
@@ -222,7 +226,7 @@ def _number(value: str | None) -> float | None:
     return number if 0 <= number < float("inf") else None
 
 
-def _words(body: bytes) -> tuple[str, str, str]:
+def _words(body: bytes) -> tuple[str, str, str, str]:
     text = body.decode("utf-8", "replace").strip()
     try:
         return _fields(json.loads(text))
@@ -230,20 +234,21 @@ def _words(body: bytes) -> tuple[str, str, str]:
         pass
     if text.startswith("<"):
         title = re.search(r"<title[^>]*>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
-        return f"a web page, “{title[1].strip()}”" if title else "a web page", "", ""
-    return text, "", ""
+        return f"a web page, “{title[1].strip()}”" if title else "a web page", "", "", ""
+    return text, "", "", ""
 
 
-def _fields(data: Any) -> tuple[str, str, str]:
-    """Return message, code and type of an error body, in whichever of its many shapes."""
+def _fields(data: Any) -> tuple[str, str, str, str]:
+    """Return message, code, type and param of an error body, in whichever of its many shapes."""
     if isinstance(data, list):
         data = data[0] if data else {}
     if not isinstance(data, Mapping):
-        return str(data), "", ""
+        return str(data), "", "", ""
     error = data.get("error")
     inner = error if isinstance(error, Mapping) else data
     message = error if isinstance(error, str) else _first(inner, "message", "msg", "detail")
-    return _unnested(message), str(inner.get("code") or ""), str(inner.get("type") or inner.get("status") or "")
+    kind = inner.get("type") or inner.get("status")
+    return _unnested(message), str(inner.get("code") or ""), str(kind or ""), str(inner.get("param") or "")
 
 
 def _first(data: Mapping[str, Any], *names: str) -> str:

@@ -178,7 +178,7 @@ class TestBeforeSending:
         assert "o3-mini takes no temperature" in str(shell.fail("%chat -m o3-mini -m o4-mini -t 0.7 Hello"))
         assert gateway.asked == []
 
-    def test_a_recorded_answer_is_shown_whatever_its_model_takes(self, shell: Shell, gateway: ScriptedGateway) -> None:
+    def test_where_nobody_is_asked_only_the_record_counts(self, shell: Shell, gateway: ScriptedGateway) -> None:
         error = shell.fail("%chat -m o3-mini -t 0.7 --replay only Hello")
         assert isinstance(error, e.ReplayError)
         assert gateway.asked == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -12,8 +11,10 @@ import requests
 from IPython.core.interactiveshell import InteractiveShell
 from scripted import ScriptedGateway, reply, scripted, whole
 
-from mixroute_magic import Client
+from mixroute_magic import Client, refusals
 from mixroute_magic import errors as e
+from mixroute_magic.config import MixRoute
+from mixroute_magic.conversation.model import Run
 from mixroute_magic.demo import DemoGateway
 from mixroute_magic.demo.models import MODELS
 from mixroute_magic.gateway.families import (
@@ -25,7 +26,7 @@ from mixroute_magic.gateway.families import (
     takes_images,
 )
 from mixroute_magic.gateway.family_table import FAMILIES
-from mixroute_magic.plan import Settings
+from mixroute_magic.plan import Plan, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,8 +35,8 @@ if TYPE_CHECKING:
 TOOL = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}
 OTHER = "or ask another model: -m NAME."
 
-# One row a model, with a temperature of 0.7, 100 tokens at most, a tool and streaming: the field in which the limit
-# goes, or what is said instead of asking.
+# One row a model, with a temperature of 0.7, 100 tokens at most and streaming: the field in which the limit goes, or
+# what is said instead of asking. With a tool besides, it is the same, but for those of `NO_TOOLS`.
 ROWS: dict[str, str | tuple[str, str]] = {
     # the API reference
     "gpt-4o": "max_tokens",
@@ -45,7 +46,7 @@ ROWS: dict[str, str | tuple[str, str]] = {
     "claude-opus-4-6": "max_tokens",
     "claude-sonnet-4-5-20250929": "max_tokens",
     "deepseek-v3": "max_tokens",
-    "deepseek-r1": ("takes no tools", "Drop --tool"),
+    "deepseek-r1": "max_tokens",
     "gemini-3-pro-preview": "max_tokens",
     "gemini-3-flash-preview": "max_tokens",
     "glm-5": "max_tokens",
@@ -72,12 +73,14 @@ ROWS: dict[str, str | tuple[str, str]] = {
     "claude-opus-4-6-thinking": "max_tokens",
     "claude-opus-4-20250514": "max_tokens",
     "claude-3-5-sonnet-20241022": "max_tokens",
-    "deepseek-ai/DeepSeek-R1": ("takes no tools", "Drop --tool"),
+    "deepseek-ai/DeepSeek-R1": "max_tokens",
     "deepseek-r1-0528": "max_tokens",
     "moonshotai/Kimi-K2.6": ("takes no temperature but its own (1; 0.6 where thinking is disabled)", "Drop -t 0.7"),
     "kimi-k2-0905-preview": "max_tokens",
     "nobody-knows-1": "max_tokens",
 }
+
+NO_TOOLS = {"deepseek-r1", "deepseek-ai/DeepSeek-R1"}
 
 
 class Shell:
@@ -125,17 +128,35 @@ class TestBeforeSending:
     def test_a_model_is_sent_what_it_takes_or_the_cell_says_what_to_drop(
         self, shell: Shell, gateway: ScriptedGateway, model: str, expected: str | tuple[str, str]
     ) -> None:
-        cell = f"%%chat -m {model} -t 0.7 --max-tokens 100 -p 'tools={json.dumps([TOOL])}' -p stream=true\nHello"
+        cell = f"%%chat -m {model} -t 0.7 --max-tokens 100 -p stream=true\nHello"
         if isinstance(expected, str):
             assert "Hi." in shell.run(cell)
             (body,) = gateway.bodies
-            fields = {"temperature": 0.7, expected: 100, "tools": [TOOL], "stream": True}
+            fields = {"temperature": 0.7, expected: 100, "stream": True}
             assert body == {"model": model, "messages": [{"role": "user", "content": "Hello"}], **fields}
         else:
             error = shell.fail(cell)
             what, drop = expected
             assert error.lines() == [f"SettingError: {model} {what}; nothing was sent.", f"{drop}, {OTHER}"]
             assert gateway.asked == []
+
+    @pytest.mark.parametrize(("model", "expected"), ROWS.items(), ids=ROWS)
+    def test_a_tool_changes_that_only_for_models_that_call_none(
+        self, model: str, expected: str | tuple[str, str]
+    ) -> None:
+        chosen = Settings(model=model, temperature=0.7, max_tokens=100, params={"stream": True})
+        plan = Plan(run=Run("", None), thread="main", gateway="", settings=chosen, prompt="?", offers={"tools": [TOOL]})
+        if model in NO_TOOLS:
+            expected = ("takes no tools", "Drop --tool")
+        if isinstance(expected, str):
+            refusals.check(plan, {}, MixRoute())
+            sent = {"model", "messages", "temperature", expected, "stream", "tools"}
+            assert plan.request().to_wire().keys() == sent
+        else:
+            with pytest.raises(e.SettingError) as caught:
+                refusals.check(plan, {}, MixRoute())
+            assert str(caught.value) == f"{model} {expected[0]}; nothing was sent."
+            assert caught.value.hint == f"{expected[1]}, {OTHER}"
 
     @pytest.mark.parametrize("model", ["o4-mini", "kimi-k2.5", "claude-opus-4-7"])
     def test_what_a_family_takes_is_sent(self, shell: Shell, gateway: ScriptedGateway, model: str) -> None:

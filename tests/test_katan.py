@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from callers import Caller
 from kernels import KEY, Kernel
 from servers import wait_for
 
@@ -81,6 +82,27 @@ def test_a_conversation_of_two_turns_is_streamed_and_counted_as_reported(kernel:
     assert [
         (ran.metadata["usage"]["input_tokens"], ran.metadata["usage"]["output_tokens"]) for ran in (first, second)
     ] == asked
+
+
+def test_it_calls_the_first_tool_whole_though_a_stream_was_asked_for_and_after_every_result(base_url: str) -> None:
+    city = {"type": "object", "properties": {"city": {"type": "string"}, "days": {"type": "integer"}}}
+    tools = [{"type": "function", "function": {"name": "get_weather", "parameters": city}}]
+    messages: list[Any] = [{"role": "user", "content": "How warm is it?"}]
+    caller = Caller(base_url)
+    caller.session.headers["Authorization"] = f"Bearer {KEY}"
+    with closing(caller.session):
+        for _ in range(2):
+            response = caller.ask(messages, model="echo", tools=tools, stream=True)
+            assert response.headers["Content-Type"] == "application/json"
+            choice = response.json()["choices"][0]
+            assert choice["finish_reason"] == "tool_calls"
+            [call] = choice["message"]["tool_calls"]
+            assert call["function"]["name"] == "get_weather"
+            assert json.loads(call["function"]["arguments"]) == {"city": "test_city", "days": 1}
+            messages += [choice["message"], {"role": "tool", "tool_call_id": call["id"], "content": "18 °C"}]
+        final = caller.message(messages, model="echo")  # it stops where no tool is offered any more
+    assert "tool_calls" not in final
+    assert "messages=5 " in final["content"]
 
 
 def test_its_models_are_listed(kernel: Kernel) -> None:

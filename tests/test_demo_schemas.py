@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import jsonschema
 import pytest
 from callers import PLAIN, Caller, deltas, tokens
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from pydantic import BaseModel, Field, TypeAdapter
@@ -210,6 +210,7 @@ LEAVES = (
 SCHEMAS = st.recursive(LEAVES, nested, max_leaves=12)
 
 
+@settings(max_examples=60)
 @given(schema=SCHEMAS, text=st.text(), numbers=st.lists(st.integers(-99, 99) | st.floats(-99, 99)))
 def test_whatever_the_schema_the_value_fits(schema: Any, text: str, numbers: list[float]) -> None:
     root = {"type": "object", "properties": {"value": schema}, "required": ["value"]}
@@ -354,6 +355,10 @@ def test_deepseek_takes_no_schema(caller: Caller, model: str) -> None:
 # Images
 
 
+EXIF = Image.Exif()
+EXIF[0x010F] = "the maker"
+
+
 def picture(kind: str, size: tuple[int, int] = (640, 480), **options: Any) -> bytes:
     file = io.BytesIO()
     Image.new("RGB", size).save(file, kind, **options)
@@ -382,7 +387,7 @@ def showing(*urls: str, text: str = "What is this?") -> dict[str, Any]:
         ("jpeg", {"progressive": True, "comment": b"x" * 300}),
         ("webp", {}),
         ("webp", {"lossless": True}),
-        ("webp", {"exif": b"Exif\0\0"}),
+        ("webp", {"exif": EXIF}),
     ],
 )
 def test_an_image_is_told_by_type_and_size(caller: Caller, kind: str, options: dict[str, Any]) -> None:

@@ -7,8 +7,8 @@
     answers     what the demo says
     structured  what it says where the answer must be JSON
     tools       which tools it calls, and what it says of their results
-    models      which names there are, what each refuses, which ones fail on purpose
-    features    what each family refuses of tools, formats and images
+    models      which names there are, which parameters each refuses, which ones fail on purpose
+    features    what each family refuses in the messages
     request     the JSON that comes in: history (messages, images) and offers (tools, formats)
     question    names, numbers and language of a question
     schemas     values that fit a JSON schema, which schema_checks has looked at

@@ -1,4 +1,4 @@
-"""What each family of models refuses of tools, answer formats and images, as its provider words it."""
+"""What a family of models refuses in the messages: images, and its own calls without what it marked them with."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BLIND = ("o3-mini", "deepseek-", "glm-5")
 
 
 def check(request: ChatRequest) -> None:
-    """Raise `RefusedError` where the model cannot take what the messages or the answer's format ask of it."""
+    """Raise `RefusedError` where the model does not take these messages."""
     if request.model.startswith(BLIND):
         _check_images(request)
     for prefix, check_family in FAMILIES.items():
@@ -39,11 +39,6 @@ def _check_images(request: ChatRequest) -> None:
             raise unaccepted("model features vision not support", "", "invalid_request_error")
 
 
-def _check_deepseek(request: ChatRequest) -> None:
-    if request.answer_schema:
-        raise unaccepted("This response_format type is unavailable now", "", "invalid_request_error")
-
-
 def _check_gemini(request: ChatRequest) -> None:
     """Google checks the current turn only: calls of earlier turns may come from another model."""
     for message in request.turn:
@@ -58,7 +53,7 @@ def _check_gemini(request: ChatRequest) -> None:
 
 def _check_kimi(request: ChatRequest) -> None:
     for number, message in enumerate(request.messages):
-        if message.tool_calls and message.reasoning is None:
+        if message.tool_calls and message.reasoning is None and request.thinks:
             message_text = (
                 "thinking is enabled but reasoning_content is missing in assistant tool call message at index"
             )
@@ -66,7 +61,6 @@ def _check_kimi(request: ChatRequest) -> None:
 
 
 FAMILIES: Mapping[str, Callable[[ChatRequest], None]] = {
-    "deepseek-": _check_deepseek,
     "gemini-": _check_gemini,
     "kimi-": _check_kimi,
 }

@@ -1,6 +1,6 @@
 """The models of the demo: their names, what each family refuses, and those that fail on purpose.
 
-To add a failure, add a line to `REFUSALS` (an error instead of an answer) to `ENDINGS` (an answer that ends badly), or
+To add a failure, add a line to `REFUSALS` (an error instead of an answer), to `ENDINGS` (an answer that ends badly), or
 to `CALLINGS` (tool calls that are not as they should be).
 """
 

@@ -61,6 +61,12 @@ class ChatRequest:
         return not isinstance(options, Mapping) or options.get("include_usage") is not False
 
     @property
+    def thinks(self) -> bool:
+        """Whether a reasoning model may think: GLM, Kimi and Doubao take ``{"thinking": {"type": "disabled"}}``."""
+        thinking = self.params.get("thinking")
+        return not isinstance(thinking, Mapping) or thinking.get("type") != "disabled"
+
+    @property
     def question(self) -> str:
         """The last user message."""
         return next((message.content for message in reversed(self.messages) if message.role == "user"), "")

@@ -160,8 +160,6 @@ class Filler:
         others = schema.get("additionalProperties")
         if not names and isinstance(others, dict) and depth < DEEP:
             return {"demo": self.value(others, "demo", depth + 1)}
-        if depth > DEEPEST:
-            return {}
         return {name: self.value(properties.get(name, {"type": "string"}), name, depth + 1) for name in names}
 
     def _array(self, schema: Mapping[str, Any], name: str, depth: int) -> list[Any]:

@@ -187,7 +187,7 @@ class _Exchange(BaseHTTPRequestHandler):
         raise RefusedError(refusal)
 
     def _complete(self, request: ChatRequest) -> Completion:
-        reasons = request.model in models.REASONING_SHOWN | models.REASONING_HIDDEN
+        reasons = request.thinks and request.model in models.REASONING_SHOWN | models.REASONING_HIDDEN
         calling = models.CALLINGS.get(request.model, Calling())
         calls = tools.calls_for(request, signed=features.signs_calls(request.model), again=calling.again)
         text = answers.answer(request) if request.answer_schema is None else structured.answer(request)

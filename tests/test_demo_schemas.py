@@ -227,6 +227,8 @@ def test_a_json_answer_is_streamed_in_pieces_and_counted(caller: Caller) -> None
     assert "".join(pieces) == caller.answer(BORN, response_format=demanded(People.model_json_schema()))
     assert len(pieces) > 20
     assert events[-2]["usage"]["completion_tokens"] == tokens("".join(pieces))
+    asked = json.dumps(demanded(People.model_json_schema()))
+    assert events[-2]["usage"]["prompt_tokens"] == tokens(BORN) + tokens(asked)
 
 
 def test_openais_client_parses_a_strict_answer(gateway: DemoGateway) -> None:
@@ -273,6 +275,22 @@ def test_json_follows_a_schema_that_stands_in_the_messages(caller: Caller, role:
     messages = [{"role": role, "content": described}, {"role": "user", "content": BORN}]
     message = caller.message(messages, model="deepseek-v3", response_format={"type": "json_object"})
     assert json.loads(message["content"])["people"][1] == {"name": "Grace Hopper", "born": 1906, "job": "demo job"}
+
+
+def test_a_schema_in_the_system_prompt_alone_is_followed(caller: Caller) -> None:
+    described = f"Be brief {{}}.\n\nAnswer with one JSON object that fits: {json.dumps(Person.model_json_schema())}"
+    messages = [{"role": "system", "content": described}, {"role": "user", "content": BORN}]
+    assert json.loads(caller.message(messages, model="claude-opus-4-6")["content"])["born"] == 1815
+    messages[0]["content"] = json.dumps(TypeAdapter(Node).json_schema())
+    assert json.loads(caller.message(messages)["content"]).keys() == {"label", "children", "parent"}
+
+
+@pytest.mark.parametrize(
+    "words", ["{'properties': {}}", "{", '{"a": 1}', '{"properties": 3}', '{"$ref": "#", "enum": 1}']
+)
+def test_what_is_no_schema_in_the_system_prompt_is_none(caller: Caller, words: str) -> None:
+    messages = [{"role": "system", "content": f"Be brief: {words}"}, {"role": "user", "content": BORN}]
+    assert caller.message(messages)["content"].startswith("**Offline demo")
 
 
 def test_the_failing_model_mends_its_json_when_it_is_told(caller: Caller) -> None:

@@ -150,9 +150,10 @@ class Completion:
 
 
 def _prompt_tokens(request: ChatRequest) -> int:
-    """Count what came in: the text, the images, the calls and the tools that are offered."""
-    offered = json.dumps(request.params["tools"], ensure_ascii=False) if "tools" in request.params else ""
-    return count_tokens(offered) + sum(
+    """Count what came in: the text, the images, the calls, and the schemas of tools and answer."""
+    offers = [request.params[name] for name in ("tools", "response_format") if name in request.params]
+    offered = sum(count_tokens(json.dumps(offer, ensure_ascii=False)) for offer in offers)
+    return offered + sum(
         count_tokens(message.content)
         + IMAGE_TOKENS * len(message.images)
         + sum(call.tokens for call in message.tool_calls)

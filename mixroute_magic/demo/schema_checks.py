@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["schema_fault"]
+__all__ = ["is_sound", "schema_fault"]
 
 DEEPEST = 100
 TYPES: Mapping[str, tuple[type, ...]] = {
@@ -35,6 +35,11 @@ def schema_fault(schema: dict[str, Any], *, strict: bool) -> str:
     if kind != "object":
         return f"schema must be a JSON Schema of 'type: \"object\"', got 'type: \"{kind}\"'."
     return next(_faults(schema, (), strict=strict), "")
+
+
+def is_sound(schema: Mapping[str, Any]) -> bool:
+    """Tell whether the keywords of a schema have the types that they need, whatever it describes."""
+    return next(_faults(schema, (), strict=False), None) is None
 
 
 def _faults(schema: Any, path: tuple[str, ...], *, strict: bool) -> Iterator[str]:

@@ -190,7 +190,7 @@ class _Exchange(BaseHTTPRequestHandler):
         reasons = request.thinks and request.model in models.REASONING_SHOWN | models.REASONING_HIDDEN
         calling = models.CALLINGS.get(request.model, Calling())
         calls = tools.calls_for(request, signed=features.signs_calls(request.model), again=calling.again)
-        text = answers.answer(request) if request.answer_schema is None else structured.answer(request)
+        text = structured.answer(request) if structured.is_wanted(request) else answers.answer(request)
         return Completion.of(
             request,
             self.request_id,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import models
 from .question import is_chinese, names_in, numbers_in
+from .schema_checks import is_sound
 from .schemas import Filler
 
 if TYPE_CHECKING:
@@ -15,10 +16,16 @@ if TYPE_CHECKING:
     from .protocol import Message
     from .request import ChatRequest
 
-__all__ = ["answer"]
+__all__ = ["answer", "is_wanted"]
 
 WRONG = "wrong_"
 NOTICE = {True: "離線示範：沒有呼叫任何模型。", False: "Offline demo: no model was called."}
+
+
+def is_wanted(request: ChatRequest) -> bool:
+    """Tell whether the answer must be JSON: by ``response_format``, or by a JSON schema in the system prompt."""
+    systems = [message for message in request.messages if message.role == "system"]
+    return request.answer_schema is not None or _schema_in(systems) is not None
 
 
 def answer(request: ChatRequest) -> str:
@@ -68,7 +75,7 @@ def _schema_in(messages: Sequence[Message]) -> Mapping[str, Any] | None:
                 found, end = decoder.raw_decode(message.content, start)
             except (ValueError, RecursionError):
                 found, end = None, start + 1
-            if isinstance(found, dict) and isinstance(found.get("properties"), dict):
+            if isinstance(found, dict) and found.keys() & {"properties", "$ref"} and is_sound(found):
                 return found
             start = message.content.find("{", end)
     return None

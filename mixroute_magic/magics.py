@@ -15,6 +15,7 @@ from mixroute_magic.arguments import OptionError, help_for
 from mixroute_magic.completion import Completion
 from mixroute_magic.config import MixRoute
 from mixroute_magic.errors import ChatInterrupted, MixRouteError
+from mixroute_magic.prompt.past import is_the_codes
 from mixroute_magic.questions import keep_questions
 
 if TYPE_CHECKING:
@@ -81,7 +82,13 @@ class MixRouteMagics(Magics):
         self._ran: set[str] = set()
 
     def cell_ended(self, result: ExecutionResult) -> None:
-        """Take in that a cell has run: one that asked nothing holds no turn any more, whatever stood there before."""
+        """Take in that a cell has run: one that asked nothing holds no turn any more, whatever stood there before.
+
+        Its error is kept for ``{{ error }}``: Python forgets it as soon as a chat cell fails.
+        """
+        failure = result.error_before_exec or result.error_in_exec
+        if is_the_codes(failure):
+            self.shell.meta["mixroute_failure"] = failure
         if "mixroute_session" in self.shell.meta:
             ran, self._ran = self._ran, set()
             self.session.ended(ok=result.success, before=ran)

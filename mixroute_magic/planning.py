@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from mixroute_magic.errors import TemplateError
 from mixroute_magic.offering import Offer
 from mixroute_magic.plan import Plan
+from mixroute_magic.prompt.past import Past
 from mixroute_magic.prompt.templates import render
 from mixroute_magic.settings import given, settings
 from mixroute_magic.tables import counted
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from mixroute_magic.conversation.memory import Notebook
     from mixroute_magic.conversation.turn import Turn
     from mixroute_magic.options import ChatOptions
+    from mixroute_magic.prompt.templates import Rendered
     from mixroute_magic.session import Session
 
 __all__ = ["Cell", "left_out", "plans", "without_demo_turns"]
@@ -49,7 +51,7 @@ def plans(cell: Cell, body: str) -> list[Plan]:
     TemplateError
         If the body cannot be filled, or the API key would be sent.
     """
-    first = _plan(cell, _filled(body, cell.session))
+    first = _plan(cell, _filled(body, cell))
     found = [first]
     if cell.options.models:
         options = given(cell.options)
@@ -65,14 +67,14 @@ def plans(cell: Cell, body: str) -> list[Plan]:
     return found
 
 
-def _plan(cell: Cell, prompt: str) -> Plan:
+def _plan(cell: Cell, prompt: Rendered) -> Plan:
     session, notebook, options, offline = cell.session, cell.notebook, cell.options, cell.mode == "only"
     run = session.run()
     name = options.thread or notebook.thread
     own = notebook.conversation.own(run, name) if options.continued else []
     above = [] if options.fresh else notebook.conversation.above(run, name)
     sent, going_on = (without_demo_turns(session, turns, offline=offline) for turns in (above, own))
-    notes = [*notebook.announcement(), *left_out([*above, *own], [*sent, *going_on])]
+    notes = [*notebook.announcement(), *prompt.notices, *left_out([*above, *own], [*sent, *going_on])]
     if above and run.cell_id is None:
         notes.append("history in order of execution")
     if options.continued and not own:
@@ -83,7 +85,7 @@ def _plan(cell: Cell, prompt: str) -> Plan:
         thread=name,
         gateway=session.gateway(),
         settings=chosen,
-        prompt=prompt,
+        prompt=prompt.text,
         offers=cell.offer.fields(chosen.params),
         schema=cell.offer.schema,
         above=sent,
@@ -125,9 +127,17 @@ def _as_asked_before(plan: Plan) -> Iterator[Plan]:
             yield replace(plan, continued=[*earlier, *([replace(last, messages=before)] if before else [])])
 
 
-def _filled(body: str, session: Session) -> str:
-    prompt = render(body, session.shell.user_ns)
-    if not prompt.strip():
+def _filled(body: str, cell: Cell) -> Rendered:
+    """Return the question with its {{ … }} filled from the notebook's variables, cells, outputs and last error."""
+    shell = cell.session.shell
+    past = Past(
+        shell.user_ns,
+        answer=cell.notebook.conversation.answer,
+        outputs=getattr(shell.history_manager, "outputs", None),  # since IPython 9
+        failure=shell.meta.get("mixroute_failure"),
+    )
+    prompt = render(body, shell.user_ns, past)
+    if not prompt.text.strip():
         raise TemplateError("The question is empty once its {{ … }} are filled; nothing was sent.")
     return prompt
 

@@ -93,7 +93,7 @@ def typed(source: str) -> list[tuple[Any, str]]:
         def run_cell_magic(self, magic: str, line: str, body: str) -> None:
             assert magic == "chat"
             options, question = parse_chat(line, body)
-            asked.append((options, render(question, {"name": "filled"})))
+            asked.append((options, render(question, {"name": "filled"}).text))
 
     exec(TransformerManager().transform_cell(source), {"get_ipython": Shell})
     return asked

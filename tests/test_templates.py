@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mixroute_magic.errors import TemplateError
-from mixroute_magic.prompt.templates import render
+from mixroute_magic.prompt.templates import Rendered
+from mixroute_magic.prompt.templates import render as rendered
 
 
 def double(x: int) -> int:
@@ -32,6 +33,13 @@ class Point:
 class Broken:
     def __str__(self) -> str:
         raise OSError("disk is gone")
+
+
+def render(body: str, names: dict[str, Any]) -> str:
+    """Fill a prompt of which nothing is shortened."""
+    result = rendered(body, names)
+    assert result.notices == ()
+    return result.text
 
 
 def fail(body: str, **names: Any) -> list[str]:

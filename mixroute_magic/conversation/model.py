@@ -161,6 +161,12 @@ class Conversation:
             above_real = above_real if turn.demo else next(real)
         return lines
 
+    def answer(self, number: int) -> str | None:
+        """Return the last answer of the cell that this kernel ran under a number, or ``None``."""
+        mine = (self._cells[key] for key in self._cells.standing())
+        turns = (cell.standing[-1] for cell in mine if cell.run_id and cell.number == number and cell.standing)
+        return next((turn.messages[-1].text for turn in turns), None)
+
     def own(self, run: Run, thread: str) -> list[Turn]:
         """Return the turns from which a run's first question can go on: its cell's, a last partial one included."""
         cell = self._cells[run.cell]

@@ -1,4 +1,4 @@
-"""How much of a value stands in a prompt: the limits of each kind, and the form in which the rest is told."""
+"""How much of a value stands in a prompt: the limit of each kind, and how the rest is told."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ __all__ = [
     "COLUMNS",
     "FRAMES",
     "HEAD_ROWS",
-    "NAMES",
     "ROWS",
     "TEXT_CHARACTERS",
     "Shown",
@@ -25,23 +24,21 @@ TEXT_CHARACTERS = 100_000
 CHARACTERS = 20_000
 """Of anything else: source code, the text of a list, a dict or another object, a traceback."""
 ROWS, HEAD_ROWS, COLUMNS = 60, 20, 20
-"""Of a DataFrame or a Series; like pandas' own display, a longer one shows fewer rows than one that still fits."""
+"""Of a DataFrame or a Series: as in pandas' own display, one that is too long shows fewer rows than one that fits."""
 CELL_CHARACTERS = 500
 """Of one cell of a DataFrame."""
-ARRAY_VALUES, ARRAY_HEAD = 1_000, 10
-"""Values that an array may have to be shown whole; else its first ones, along its last two axes."""
+ARRAY_VALUES, ARRAY_HEAD = 1_000, 20
+"""Values of an array that is shown whole; of a larger one this many along each of its last two axes."""
 FRAMES = 12
 """Of a traceback."""
-NAMES = 200
-"""Public names of a module."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
     """A value as it stands in a prompt.
 
-    ``notice`` says for people how it was shortened, without a subject (``shortened to 20 of 1,000 rows``); it is empty
-    where the text is whole. The text tells the model the same.
+    ``notice`` tells people how it was shortened, without a subject (``shortened to 20 of 1,000 rows``); it is empty
+    where the text is whole. A shortened text says so itself, too, for the model.
     """
 
     text: str
@@ -49,7 +46,7 @@ class Shown:
 
 
 def cut(text: str, most: int = CHARACTERS) -> Shown:
-    """Return the beginning of a text, no longer than ``most`` characters; no more than that is copied."""
+    """Return a text, or the first ``most`` characters of it; no more than that is copied."""
     if len(text) <= most:
         return Shown(str(text))
     what = counts(most, len(text), "characters")

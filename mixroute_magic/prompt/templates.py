@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import builtins
-import inspect
-import textwrap
+import re
 from collections import ChainMap
+from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, cast
 
 from mixroute_magic.errors import TemplateError
+from mixroute_magic.prompt.past import Past
+from mixroute_magic.prompt.values import as_text, image_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+    from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 
     from jinja2 import Environment
 
-__all__ = ["render"]
+__all__ = ["Rendered", "render"]
 
 _LITERAL = 'Only names, calls and filters stand in {{ }}; literal double braces are written {{ "{{" }}.'
 _LONGEST = 80
-_ROWS = _COLUMNS = 20
 
 
-def render(body: str, names: Mapping[str, Any]) -> str:
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A prompt with its ``{{ }}`` filled, and what was shortened for it: ``df shortened to 20 of 1,000 rows``."""
+
+    text: str
+    notices: tuple[str, ...] = ()
+
+
+def render(body: str, names: Mapping[str, Any], past: Past | None = None) -> Rendered:
     """Fill every ``{{ expression }}`` of a prompt; everything else passes as it is.
 
     Parameters
@@ -31,28 +40,42 @@ def render(body: str, names: Mapping[str, Any]) -> str:
     body
         The prompt. Jinja2's ``{% %}`` and ``{# #}`` mean nothing here.
     names
-        The notebook's variables, looked up one by one. Python's builtins stand behind them.
+        The notebook's variables, looked up one by one. Behind them stand ``cell``, ``out`` and ``error``, and Python's
+        builtins. How a value stands in the prompt, and how much of it, says `as_text`.
+    past
+        What the notebook has done so far; without it, as much as its variables tell.
 
     Raises
     ------
     TemplateError
-        When an expression cannot be read, names what does not exist, or fails.
+        When an expression cannot be read, names what does not exist, fails, or is a figure or an image.
     """
     if "{{" not in body:
-        return body
-    environment = _environment()
-    scope = ChainMap(cast("MutableMapping[str, Any]", names), vars(builtins))
-    return "".join(
-        _fill(environment, text, scope) if is_expression else text for is_expression, text in _pieces(environment, body)
-    )
+        return Rendered(body)
+    past = past or Past(names)
+    notices: list[str] = []
+    environment = _environment(past.cells, notices)
+    scope = ChainMap(cast("MutableMapping[str, Any]", names), past.offered(), vars(builtins))
+    parts = []
+    for is_expression, text in _pieces(environment, body):
+        known = len(notices)
+        parts.append(_fill(environment, text, scope) if is_expression else text)
+        notices[known:] = [f"{_named(text)} {notice}" for notice in notices[known:]]
+    return Rendered("".join(parts), tuple(dict.fromkeys(notices)))
 
 
-def _environment() -> Environment:
-    """Return a Jinja2 that knows nothing but ``{{ }}``.
+def _environment(cells: Sequence[str], notices: list[str]) -> Environment:
+    """Return a Jinja2 that knows nothing but ``{{ }}``, and notes what it shortens.
 
     It is not a sandbox: the author of a prompt is the author of the cells around it.
     """
     from jinja2 import Environment, StrictUndefined
+
+    def in_prompt(value: object) -> str:
+        _check(value)
+        shown = as_text(value, cells)
+        notices.extend([shown.notice] if shown.notice else [])
+        return shown.text
 
     return Environment(
         # Code points that Unicode keeps out of all text, so that no prompt can hold these delimiters.
@@ -62,7 +85,7 @@ def _environment() -> Environment:
         comment_end_string="\ufdd3",
         keep_trailing_newline=True,
         undefined=StrictUndefined,
-        finalize=_shown,
+        finalize=in_prompt,
         autoescape=False,  # noqa: S701 - a prompt is no HTML
     )
 
@@ -96,8 +119,16 @@ def _fill(environment: Environment, expression: str, scope: Mapping[str, Any]) -
         return "".join(template.root_render_func(context))
     except TemplateSyntaxError as error:
         raise TemplateError(f"{_quoted(expression)} cannot be read: {error.message}", _LITERAL) from error
+    except _ImageError as error:
+        image = expression.strip("{}-+ \n")
+        hint = f"--image {image}" if re.fullmatch(r"\w+|out\(\d+\)", image) else "--image NAME, with it in a variable"
+        raise TemplateError(f"{_quoted(expression)} is {error}, and no text.", f"Attach it: {hint}.") from None
+    except TemplateError:
+        raise
     except Exception as error:
         if missing := _missing(environment, expression, scope):
+            if missing == "error":
+                raise TemplateError(f"{_quoted(expression)}: nothing has failed in this notebook so far.") from error
             message = f"{_quoted(expression)} needs {missing}, which this notebook does not have."
             raise TemplateError(message, _neighbours(missing, scope)) from error
         raise TemplateError(
@@ -123,48 +154,20 @@ def _quoted(expression: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
-def _shown(value: object) -> object:
-    """Return the form in which a value stands in a prompt."""
+def _named(expression: str) -> str:
+    """Name an expression in a notice, by its first words only: no text of it, which may be secret."""
+    inner = expression.strip("{}-+ \n")
+    name = re.match(r"[\w.]*(\(\d*\))?", inner)
+    return inner if name is None or name[0] == inner else f"{name[0]}…"
+
+
+class _ImageError(Exception):
+    """A value is an image."""
+
+
+def _check(value: object) -> None:
+    """Raise an error if a value does not belong into a prompt."""
     if any(value is builtin for builtin in vars(builtins).values() if callable(builtin)):
         raise LookupError(f"Python's own {getattr(value, '__name__', value)!s} is no variable of this notebook")
-    if inspect.isclass(value) or inspect.isroutine(value):
-        return _source(value)
-    pandas_type = _pandas_type(value)
-    if pandas_type == "Series":
-        return _table(cast("Any", value).to_frame())
-    return _table(value) if pandas_type == "DataFrame" else value
-
-
-def _source(value: Any) -> str:
-    try:
-        return textwrap.dedent(inspect.getsource(value)).rstrip()
-    except (OSError, TypeError):  # written in C, or typed where nothing kept it
-        return repr(value)
-
-
-def _pandas_type(value: object) -> str | None:
-    """Name the pandas type of a value, a subclass's too, without importing pandas."""
-    for kind in type(value).__mro__:
-        if kind.__module__.partition(".")[0] == "pandas" and kind.__name__ in {"DataFrame", "Series"}:
-            return kind.__name__
-    return None
-
-
-def _table(frame: Any) -> str:
-    """Return a DataFrame as a Markdown table; of a long or wide one the head, and its shape."""
-    rows, columns = frame.shape
-    head = frame.iloc[:_ROWS, :_COLUMNS]
-    index = " / ".join("" if name is None else str(name) for name in frame.index.names)
-    lines = [
-        _row([index, *head.columns]),
-        _row(["---"] * (1 + head.shape[1])),
-        *(_row(values) for values in head.itertuples(name=None)),
-    ]
-    if head.shape != frame.shape:
-        lines += ["", f"(the beginning of a table of {rows:,} × {columns:,})"]
-    return "\n".join(lines)
-
-
-def _row(cells: Iterable[object]) -> str:
-    texts = (" ".join(str(cell).splitlines()).replace("|", "\\|") for cell in cells)
-    return f"| {' | '.join(texts)} |"
+    if image := image_in(value):
+        raise _ImageError(image)

@@ -98,7 +98,7 @@ class Session:
 
     def run(self) -> Run:
         """Return the execution that is going on; with `MixRoute.history` "execution" it belongs to no cell."""
-        run = current_run(execute_request(self.shell), self.shell.execution_count)
+        run = current_run(execute_request(self.shell), self.shell.displayhook.prompt_count)
         in_order = self.config.choice("history", ("document", "execution")) == "execution"
         return Run(run.id, None, run.number) if in_order else run
 
@@ -122,7 +122,7 @@ class Session:
         """Take in that a cell has run to its end; ``before`` are cells that did so before there was a session."""
         self._others |= before
         request = execute_request(self.shell)
-        run = current_run(request, self.shell.execution_count)
+        run = current_run(request, self.shell.displayhook.prompt_count)
         notebook = self._by_client.get(client_id(request))
         if run.cell_id is None or self.config.current("history") == "execution":
             return

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import math
 import subprocess
 import sys
 from functools import partial
@@ -14,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mixroute_magic.errors import TemplateError
-from mixroute_magic.prompt.templates import Rendered
 from mixroute_magic.prompt.templates import render as rendered
 
 
@@ -176,13 +174,6 @@ def test_a_class_becomes_its_source() -> None:
     assert render("{{ P }}", {"P": Point}) == inspect.getsource(Point).rstrip()
 
 
-def test_code_without_source_becomes_its_repr() -> None:
-    names: dict[str, Any] = {}
-    exec("def typed(): pass", names)
-    assert render("{{ root }}", {"root": math.sqrt}) == "<built-in function sqrt>"
-    assert render("{{ typed }}", names) == repr(names["typed"])
-
-
 @pytest.mark.parametrize("name", ["input", "id", "license", "list"])
 def test_pythons_own_names_alone_are_no_variables(name: str) -> None:
     with pytest.raises(TemplateError, match="Python's own"):
@@ -205,37 +196,40 @@ def pandas() -> Any:
     return pytest.importorskip("pandas")
 
 
-def test_a_short_dataframe_becomes_a_markdown_table(pandas: Any) -> None:
-    df = pandas.DataFrame({"city": ["臺北", "a|b\nc"], "n": [1, 2.5]})
-    assert render("{{ df }}\n", {"df": df}).splitlines() == [
-        "|  | city | n |",
-        "| --- | --- | --- |",
-        "| 0 | 臺北 | 1.0 |",
-        "| 1 | a\\|b c | 2.5 |",
+def test_each_value_that_is_shortened_is_noted_once_by_its_name(pandas: Any) -> None:
+    names = {"df": pandas.DataFrame({"n": range(1000)}), "text": "x" * 100_001, "get": lambda _: "y" * 200_000}
+    result = rendered(
+        "{{ df }} {{ df }} {{ df.n }} {{ df.head(100) }} {{ df[df.n > 9] }} {{ text }} {{ get('s') }}", names
+    )
+    assert result.notices == (
+        "df shortened to 20 of 1,000 rows",
+        "df.n shortened to 20 of 1,000 rows",
+        "df.head(100) shortened to 20 of 100 rows",
+        "df… shortened to 20 of 990 rows",
+        "text shortened to 100,000 of 100,001 characters",
+        "get… shortened to 100,000 of 200,000 characters",
+    )
+
+
+def test_a_notice_quotes_no_text_that_an_expression_holds() -> None:
+    assert rendered("{{ 'secret' * 99999 }}", {}).notices == ("… shortened to 100,000 of 599,994 characters",)
+
+
+@pytest.mark.parametrize("make", ["figure", "image", "subfigure"])
+def test_a_figure_or_an_image_is_attached_instead(make: str) -> None:
+    image_module, figure = pytest.importorskip("PIL.Image"), pytest.importorskip("matplotlib.figure").Figure()
+    made = {"figure": figure, "image": image_module.new("RGB", (1, 1)), "subfigure": figure.subfigures()}[make]
+    kind = "an image" if make == "image" else "a figure"
+    assert fail("Look: {{ fig }}", fig=made) == [
+        f"TemplateError: {{{{ fig }}}} is {kind}, and no text.",
+        "Attach it: --image fig.",
     ]
+    assert fail("{{ figs[0] }}", figs=[made])[1] == "Attach it: --image NAME, with it in a variable."
 
 
-def test_a_long_dataframe_shows_its_head_and_its_shape(pandas: Any) -> None:
-    lines = render("{{ df }}", {"df": pandas.DataFrame({"n": range(5000)})}).splitlines()
-    assert lines[-2:] == ["", "(the beginning of a table of 5,000 × 1)"]
-    assert lines[2:-2] == [f"| {n} | {n} |" for n in range(20)]
-
-
-def test_a_wide_dataframe_shows_its_first_columns(pandas: Any) -> None:
-    df = pandas.DataFrame([range(30)], index=pandas.Index(["a"], name="key"))
-    lines = render("{{ df }}", {"df": df}).splitlines()
-    assert lines[0] == f"| key | {' | '.join(map(str, range(20)))} |"
-    assert lines[-1] == "(the beginning of a table of 1 × 30)"
-
-
-def test_a_series_becomes_a_table_of_one_column(pandas: Any) -> None:
-    series = pandas.Series([1, 2], name="n", index=pandas.Index(["a", "b"], name=0))
-    assert render("{{ s }}", {"s": series}) == "| 0 | n |\n| --- | --- |\n| a | 1 |\n| b | 2 |"
-
-
-def test_a_subclass_of_dataframe_is_a_table_too(pandas: Any) -> None:
-    kind = type("GeoFrame", (pandas.DataFrame,), {})
-    assert render("{{ df }}", {"df": kind({"n": []})}) == "|  | n |\n| --- | --- |"
+def test_a_dataframe_with_braces_in_it_is_not_rendered_again(pandas: Any) -> None:
+    df = pandas.DataFrame({"{{ b }}": ["{{ c }}"]})
+    assert render("{{ df }}", {"df": df, "b": 1, "c": 2}) == "|  | {{ b }} |\n| --- | --- |\n| 0 | {{ c }} |"
 
 
 def test_expressions_on_a_dataframe_work(pandas: Any) -> None:

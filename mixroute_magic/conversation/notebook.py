@@ -61,11 +61,14 @@ def on_console(request: Mapping[str, Any] | None) -> bool:
     return bool(typed) and not os.environ.get("JPY_SESSION_NAME")
 
 
-def current_run(request: Mapping[str, Any] | None, execution_count: int) -> Run:
-    """Return the execution that is going on."""
+def current_run(request: Mapping[str, Any] | None, number: int) -> Run:
+    """Return the execution that is going on.
+
+    Its number is that of its prompt: while a cell runs, a shell's ``execution_count`` is the next one's in IPython 9.
+    """
     if request is None:
-        return Run(str(execution_count), number=execution_count)
-    return Run(str(request["header"]["msg_id"]), cell_id(request), execution_count)
+        return Run(str(number), number=number)
+    return Run(str(request["header"]["msg_id"]), cell_id(request), number)
 
 
 def notebook_path(shell: InteractiveShell, cell: str | None) -> Path | None:

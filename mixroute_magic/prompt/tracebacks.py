@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["traceback_of"]
 
 _FIRST = FRAMES // 3  # of the frames that are kept: where it began; the others are where it failed
+_CELL = "cell ["
 
 
 def traceback_of(error: BaseException, cells: Sequence[str]) -> Shown:
@@ -27,17 +28,10 @@ def traceback_of(error: BaseException, cells: Sequence[str]) -> Shown:
     report = TracebackException.from_exception(error)
     kept = everything = 0
     for part in _chain(report):
-        places = {frame.filename: _place(frame.filename, cells) for frame in part.stack}
-        begin = next((n for n, frame in enumerate(part.stack) if places[frame.filename].startswith("cell [")), 0)
-        del part.stack[:begin]
-        everything += len(part.stack)
+        everything += _begin_in_cells(part, cells)
         if len(part.stack) > FRAMES:
             del part.stack[_FIRST : _FIRST - FRAMES]
         kept += len(part.stack)
-        for frame in part.stack:
-            frame.filename = places[frame.filename]
-        if getattr(part, "filename", None):  # where a SyntaxError is
-            part.filename = _place(part.filename, cells)
     text = "".join(report.format()).rstrip()
     frames = [counts(kept, everything, "frames")] if kept < everything else []
     characters = [counts(CHARACTERS, len(text), "characters")] if len(text) > CHARACTERS else []
@@ -45,6 +39,19 @@ def traceback_of(error: BaseException, cells: Sequence[str]) -> Shown:
         text = f"{text[: CHARACTERS // 2]}\n…\n{text[-CHARACTERS // 2 :]}"
     what = " and ".join(frames + characters)
     return Shown(f"(… {what})\n{text}", f"shortened to {what}") if what else Shown(text)
+
+
+def _begin_in_cells(report: TracebackException, cells: Sequence[str]) -> int:
+    """Leave out what stands before the notebook's code, name the files anew, and return how many frames there are."""
+    places = {frame.filename: _place(frame.filename, cells) for frame in report.stack}
+    first = next((n for n, frame in enumerate(report.stack) if places[frame.filename].startswith(_CELL)), 0)
+    if getattr(report, "filename", None):  # a SyntaxError; in a cell, all its frames are IPython's
+        report.filename = _place(report.filename, cells)
+        first = len(report.stack) if report.filename.startswith(_CELL) else first
+    del report.stack[:first]
+    for frame in report.stack:
+        frame.filename = places[frame.filename]
+    return len(report.stack)
 
 
 def _chain(report: TracebackException) -> Iterator[TracebackException]:
@@ -59,6 +66,6 @@ def _place(filename: str, cells: Sequence[str]) -> str:
     code = "".join(linecache.getlines(filename)).rstrip("\n")
     for number in range(len(cells) - 1, 0, -1):
         if code and cells[number].rstrip("\n") == code:
-            return f"cell [{number}]"
+            return f"{_CELL}{number}]"
     folders = (f"{folder}{os.sep}" for folder in sys.path if folder)
     return filename[max((len(folder) for folder in folders if filename.startswith(folder)), default=0) :]

@@ -209,6 +209,12 @@ def test_code_without_source_becomes_its_signature_and_docstring() -> None:
     assert whole(names["Kind"]) == "Kind(…)\n\nA kind."
 
 
+def test_a_class_of_the_notebook_is_found_in_its_cells_and_gives_no_warning_again() -> None:
+    kind = type("Kind", (), {"__module__": "__main__"})
+    cells = ["", "class Kind: old = 1", "class Kind:\n    digits = '\\d'", "class Kind: broken here", "Kind()"]
+    assert as_text(kind, cells).text == "class Kind:\n    digits = '\\d'"
+
+
 def test_a_long_source_is_cut() -> None:
     shown = as_text(argparse.ArgumentParser)
     assert shown.text.startswith("class ArgumentParser(")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import textwrap
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from mixroute_magic.prompt.limits import Shown, cut
@@ -38,10 +39,11 @@ def _in_cells(value: type, cells: Sequence[str]) -> str | None:
 
 
 def _classes(code: str) -> list[ast.ClassDef]:
-    try:
-        return [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.ClassDef)]
-    except SyntaxError:  # that cell failed
-        return []
+    with warnings.catch_warnings(action="ignore"):  # Python gave them when the cell ran
+        try:
+            return [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.ClassDef)]
+        except SyntaxError:  # that cell failed
+            return []
 
 
 def _described(value: Any) -> str:

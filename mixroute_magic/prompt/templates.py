@@ -156,9 +156,7 @@ def _quoted(expression: str) -> str:
 
 def _named(expression: str) -> str:
     """Name an expression in a notice, by its first words only: no text of it, which may be secret."""
-    inner = expression.strip("{}-+ \n")
-    name = re.match(r"[\w.]*(\(\d*\))?", inner)
-    return inner if name is None or name[0] == inner else f"{name[0]}…"
+    return re.sub(r"(?s)^([\w.]*+(?:\(\d*\))?+).+", r"\1…", expression.strip("{}-+ \n"))
 
 
 class _ImageError(Exception):

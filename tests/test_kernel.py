@@ -335,12 +335,12 @@ class TestOptions:
 
     def test_parameters_reach_the_wire_under_the_name_that_the_model_takes(self, kernel: Kernel) -> None:
         with behind(kernel, whole_answer("a")) as gateway:
-            kernel.run("%model -t 1 -p top_p=0.5")
+            kernel.run("%model -p seed=3")
             kernel.run("%%chat --fresh --max-tokens 7 -t 0 -p stop='[\"x\"]'\nA", "first")
             kernel.run("%%chat --fresh -m o3-mini --max-tokens 7\nA", "first")
         first, second = ({name: body[name] for name in body.keys() - {"messages", "stream"}} for body in gateway.bodies)
-        assert first == {"model": "glm-5", "max_tokens": 7, "temperature": 0, "top_p": 0.5, "stop": ["x"]}
-        assert second == {"model": "o3-mini", "max_completion_tokens": 7, "temperature": 1, "top_p": 0.5}
+        assert first == {"model": "glm-5", "max_tokens": 7, "temperature": 0, "seed": 3, "stop": ["x"]}
+        assert second == {"model": "o3-mini", "max_completion_tokens": 7, "seed": 3}
 
 
 REFUSALS: dict[str, tuple[list[Script], str]] = {

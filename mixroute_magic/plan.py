@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections import deque
 from dataclasses import dataclass, field, replace
@@ -11,6 +12,7 @@ from mixroute_magic.conversation.turn import contexts
 from mixroute_magic.gateway.families import (
     keeps_signature,
     max_tokens_field,
+    remembers_tools,
     response_formats,
     returns_reasoning,
 )
@@ -85,7 +87,7 @@ class Plan:
         messages = (*self._system(), *earlier, *self._continued(), self._question())
         fields = {**self.settings.fields(), **self.offers}
         if "tools" not in fields:
-            fields = {name: value for name, value in fields.items() if name not in _OF_TOOLS}
+            fields = {name: value for name, value in fields.items() if name not in _OF_TOOLS} | self._remembered()
         request = Request(self.settings.model, tuple(map(self.sendable, messages)), fields)
         if self.schema is None:
             return request
@@ -116,6 +118,15 @@ class Plan:
     def context(self) -> str | None:
         """Return the digest of what stands above, by which a turn is seen to be stale."""
         return None if self.fresh else deque(contexts(self.above), maxlen=1).pop()
+
+    def _remembered(self) -> dict[str, Any]:
+        """Return the tools that were called above, for models that have to be told of them again; not to be called."""
+        called = [turn for turn in (*self.above, *self.continued) if any(step.tool_calls for step in turn.steps)]
+        if not called or not remembers_tools(self.settings.model):
+            return {}
+        offered = [tools for turn in called if isinstance(tools := turn.params.get("tools"), list)]
+        known = {json.dumps(tool): tool for tools in offered for tool in tools}
+        return {"tools": list(known.values()), "tool_choice": "none"} if known else {}
 
     def _system(self) -> tuple[Message, ...]:
         return (Message("system", self.settings.system),) if self.settings.system else ()

@@ -16,6 +16,7 @@ __all__ = [
     "keeps_signature",
     "max_tokens_field",
     "refusal",
+    "remembers_tools",
     "response_formats",
     "returns_reasoning",
     "takes_images",
@@ -71,6 +72,11 @@ def refusal(
 def returns_reasoning(model: str) -> bool:
     """Say whether an assistant message that called tools has to go back with its ``reasoning_content``."""
     return any(family.returns_reasoning for family in _families(model))
+
+
+def remembers_tools(model: str) -> bool:
+    """Say whether tools that were called earlier have to be described again, though none is offered now."""
+    return any(family.remembers_tools for family in _families(model))
 
 
 def keeps_signature(model: str) -> bool:

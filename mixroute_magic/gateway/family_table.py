@@ -46,6 +46,8 @@ class Family:
         Whether it looks at images; ``None`` where that is not known.
     returns_reasoning, keeps_signature
         What has to go back with an assistant message that called tools: its reasoning, or its ``extra_content``.
+    remembers_tools
+        Whether tools that were called earlier have to be described in each later request.
     """
 
     names: str
@@ -56,6 +58,7 @@ class Family:
     images: bool | None = None
     returns_reasoning: bool = False
     keeps_signature: bool = False
+    remembers_tools: bool = False
 
 
 def _no(field: str) -> Rule:
@@ -158,9 +161,11 @@ FAMILIES: tuple[Family, ...] = (
     Family(
         names=r"claude-",
         source="platform.claude.com, OpenAI SDK compatibility: temperature to 1, n exactly 1, response_format ignored; "
-        "theopenco/llmgateway#3268 tried: above 1 refused",
+        "theopenco/llmgateway#3268 tried: above 1 refused; anthropics/anthropic-sdk-python#494, earendil-works/pi#149: "
+        "400 for calls in the history of a request without tools",
         rules=(_between("temperature", 0, 1), _ONE_CHOICE),
         formats=(),
+        remembers_tools=True,
     ),
     Family(
         names=rf"{_CLAUDE}4[-.](?:[1-9]|\d\d)(?!\d)",

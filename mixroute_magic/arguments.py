@@ -14,7 +14,18 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["OptionError", "Options", "did_you_mean", "help_for", "option", "read", "read_value", "refuse_key", "short"]
+__all__ = [
+    "FLAG",
+    "OptionError",
+    "Options",
+    "did_you_mean",
+    "help_for",
+    "option",
+    "read",
+    "read_value",
+    "refuse_key",
+    "short",
+]
 
 
 class OptionError(Exception):
@@ -45,8 +56,8 @@ Taken = TypeVar("Taken", bound=Options)
 
 # Patterns stay text until a line is read: compiling them would make loading a third dearer.
 
-# A number may be a value or a question: only a letter or a second dash makes a flag.
-_FLAG = r"-[-A-Za-z]"
+FLAG = r"-[-A-Za-z]"
+"""How a flag begins: a number may be a value or a question, only a letter or a second dash makes a flag."""
 
 # Also glued to a short option, so that no error message repeats it.
 # With dashes in it, only a digit tells it from words such as sk-learn-compatible-estimators.
@@ -63,7 +74,7 @@ def read(kind: type[Taken], line: str) -> tuple[Taken, str]:
     values: dict[str, Any] = {}
     rest = line.lstrip()
     while rest:
-        if re.match(_FLAG, rest):
+        if re.match(FLAG, rest):
             word, rest = _first_word(rest)
             if word == "--":
                 break
@@ -149,7 +160,7 @@ def _value(option: Field[Any], word: str, rest: str) -> tuple[str, str]:
         return flag, rest
     if equals:
         return value, rest
-    if rest and not re.match(_FLAG, rest):
+    if rest and not re.match(FLAG, rest):
         return _first_word(rest)
     if wanted.startswith("["):
         return "", rest

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mixroute_magic.arguments import OptionError, read_value
@@ -16,7 +17,7 @@ from mixroute_magic.settings import merged, settings
 from mixroute_magic.tables import Table, counted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from mixroute_magic.conversation.memory import Notebook
     from mixroute_magic.display.panel import ModelPanel
@@ -60,11 +61,14 @@ def open_panel(session: Session, table_id: str) -> None:
     show(panel.bundle)
     # In a copy of the cell's context messages keep the cell as their parent.
     context, client = contextvars.copy_context(), session.new_client()
-    asking = threading.Thread(target=context.run, args=(_offer, panel, client), name="mixroute-models", daemon=True)
+    keep = partial(session.offers.keep, session.gateway())
+    asking = threading.Thread(
+        target=context.run, args=(_offer, panel, client, keep), name="mixroute-models", daemon=True
+    )
     asking.start()
 
 
-def _offer(panel: ModelPanel, client: Client) -> None:
+def _offer(panel: ModelPanel, client: Client, keep: Callable[[list[str]], None]) -> None:
     """Ask the gateway for its models, and let the panel offer them."""
     try:
         client.check_key()
@@ -74,6 +78,7 @@ def _offer(panel: ModelPanel, client: Client) -> None:
         return
     finally:
         client.close()
+    keep(names)
     panel.offer(by_series(names))
     panel.tell(f"{counted(len(names), 'model')} at {client.host}.")
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
 
     from mixroute_magic.arguments import Options
+    from mixroute_magic.candidates import Candidates
     from mixroute_magic.session import Session
     from mixroute_magic.usage.report import UsageReport
 
@@ -77,8 +78,7 @@ class MixRouteMagics(Magics):
 
     def __init__(self, shell: InteractiveShell) -> None:
         super().__init__(shell)
-        threads = {"chat.thread": self._threads, "thread.name": self._threads}
-        self.matcher = Completion(_KINDS, threads).match
+        self.matcher = Completion(_KINDS, self._candidates).match
         self._ran: set[str] = set()
 
     def cell_ended(self, result: ExecutionResult) -> None:
@@ -100,8 +100,10 @@ class MixRouteMagics(Magics):
         if _registered(self.shell) is self:
             self.session.listen()
 
-    def _threads(self) -> list[str]:
-        return self.session.thread_names() if "mixroute_session" in self.shell.meta else []
+    def _candidates(self) -> Candidates:
+        from mixroute_magic.candidates import Candidates
+
+        return Candidates(self.shell, lambda: self.session)
 
     @property
     def session(self) -> Session:

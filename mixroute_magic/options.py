@@ -16,8 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
+    "ACTIONS",
+    "FORMATS",
     "MOST_MODELS",
     "NO_PARAMS",
+    "REPLAYS",
     "ChatOptions",
     "ModelOptions",
     "SetupOptions",
@@ -33,6 +36,10 @@ Taken = TypeVar("Taken", bound=Options)
 
 MOST_MODELS = 8
 """How many models can be asked side by side."""
+
+ACTIONS = ("status", "login", "logout", "demo")
+FORMATS = ("markdown", "text", "code", "json")
+REPLAYS = ("off", "auto", "only")
 
 # How a value is read. A ValueError's text ends the line that the user sees.
 
@@ -109,11 +116,11 @@ def _image(word: str) -> str:
 
 
 def _replay(word: str) -> str:
-    return _one_of(word, ("off", "auto", "only"))
+    return _one_of(word, REPLAYS)
 
 
 def _format(word: str) -> str:
-    return _one_of(word, ("markdown", "text", "code", "json"))
+    return _one_of(word, FORMATS)
 
 
 def _one_of(word: str, known: tuple[str, ...]) -> str:
@@ -135,9 +142,8 @@ def _answer(word: str) -> str:
 
 
 def _action(word: str) -> str:
-    actions = ("status", "login", "logout", "demo")
-    if word not in actions:
-        raise ValueError(did_you_mean(word, actions) or f"one of {', '.join(actions)} is needed")
+    if word not in ACTIONS:
+        raise ValueError(did_you_mean(word, ACTIONS) or f"one of {', '.join(ACTIONS)} is needed")
     return word
 
 

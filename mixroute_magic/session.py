@@ -24,6 +24,7 @@ from mixroute_magic.conversation.notebook import (
 )
 from mixroute_magic.conversation.replay import Beside
 from mixroute_magic.gateway.credentials import Credentials
+from mixroute_magic.offers import Offers
 from mixroute_magic.plan import DEMO
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class Session:
         self.shell = shell
         self.config = config
         self.credentials = Credentials()
+        self.offers = Offers()
         self.limits: dict[tuple[str, str], Limit] = {}  # of models at gateways, as these have told
         self.allowed_tools: dict[str, Any] = {}  # the functions that models may always call, by name
         self.schema_ways: dict[tuple[str, str], int] = {}  # to ask for a schema that models at gateways have refused
@@ -134,10 +136,9 @@ class Session:
         elif ok:
             self._others.add(run.cell_id)
 
-    def thread_names(self) -> list[str]:
-        """Return the threads of the notebook from which something is asked, for Tab."""
-        notebook = self._by_client.get(client_id(execute_request(self.shell)))
-        return list(notebook.conversation.threads()) if notebook else []
+    def known_notebook(self) -> Notebook | None:
+        """Return the notebook from which something is asked as it is known already, for Tab."""
+        return self._by_client.get(client_id(execute_request(self.shell)))
 
     def listen(self) -> None:
         """Let the page tell its cells before the first of them asks."""
@@ -270,6 +271,7 @@ class Session:
     def close(self) -> None:
         """Let go of connections, files and the demo gateway's port; what was said and chosen stays."""
         self.close_client()
+        self.offers.forget()
         self.ledger.close()
         self.pages.close()
         if self._journal is not None:

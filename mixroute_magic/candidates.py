@@ -31,6 +31,7 @@ __all__ = ["Candidate", "Candidates"]
 Candidate = tuple[str, str]
 """What could stand there, and what that is, in a word for the menu."""
 
+_PATIENCE = 0.25  # seconds from Tab on; JupyterLab itself waits for one
 _MOST_FILES = 2000  # of a folder: Tab waits for no larger one
 _IMAGES = (".png", ".jpg", ".jpeg", ".gif", ".webp")
 
@@ -70,12 +71,15 @@ class Candidates:
     shell
         Whose variables are offered.
     session
-        Makes the session where there is none yet; only models need it.
+        Makes the session where there is none yet.
+    pressed
+        When Tab was pressed, by the clock (``time.monotonic``).
     """
 
-    def __init__(self, shell: InteractiveShell, session: Callable[[], Session]) -> None:
+    def __init__(self, shell: InteractiveShell, session: Callable[[], Session], pressed: float) -> None:
         self._shell = shell
         self._session = session
+        self._pressed = pressed
         self._sources: dict[str, Callable[[str], Iterable[Candidate]]] = {
             "chat.models": self._models,
             "chat.thread": self._threads,
@@ -128,13 +132,19 @@ class Candidates:
         """Return the models of the gateway, those that the notebook uses first; until it tells, the documented ones."""
         session = self._session()
         used = _used(session)
-        live = _live(session)
+        live = self._live(session)
         first = [name for name in used if name in live] if live else used
         names = chain(first, *by_series(live or MODELS).values())
         return [(name, "model") for name in dict.fromkeys(names)]
 
+    def _live(self, session: Session) -> Sequence[str]:
+        """Return what the gateway offers, as far as that is known."""
+        with suppress(MixRouteError):  # a setting is wrong, as the next chat cell will say
+            return session.offers.of(session.gateway(), session.new_client, until=self._pressed + _PATIENCE)
+        return ()
+
     def _series(self, _: str) -> Iterable[Candidate]:
-        found = by_series(_live(self._session()) or MODELS)
+        found = by_series(self._live(self._session()) or MODELS)
         return [(series.lower(), "pattern") for series in found if series != "others"]
 
     def _threads(self, _: str) -> Iterable[Candidate]:
@@ -156,13 +166,6 @@ class Candidates:
 
     def _images(self, typed: str) -> Iterable[Candidate]:
         return [*self._values(_is_image), ("out(", "function"), *_files(_IMAGES, typed)]
-
-
-def _live(session: Session) -> Sequence[str]:
-    """Return what the gateway offers, as far as that is known."""
-    with suppress(MixRouteError):  # a setting is wrong, as the next chat cell will say
-        return session.offers.of(session.gateway(), session.new_client)
-    return ()
 
 
 def _used(session: Session) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -101,9 +102,10 @@ class MixRouteMagics(Magics):
             self.session.listen()
 
     def _candidates(self) -> Candidates:
+        pressed = time.monotonic()
         from mixroute_magic.candidates import Candidates
 
-        return Candidates(self.shell, lambda: self.session)
+        return Candidates(self.shell, lambda: self.session, pressed)
 
     @property
     def session(self) -> Session:

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Offers"]
 
-_PATIENCE = 0.2  # seconds that one Tab waits for a list; what comes later is there at the next
 _FRESH, _AGAIN = 600.0, 30.0  # seconds before a gateway is asked anew: one that told its models, one that did not
 
 
@@ -32,17 +31,21 @@ class Offers:
         self._told[gateway] = tuple(models)
         self._asked[gateway] = time.monotonic()
 
-    def of(self, gateway: str, client: Callable[[], Client]) -> Sequence[str]:
+    def of(self, gateway: str, client: Callable[[], Client], *, until: float = 0.0) -> Sequence[str]:
         """Return a gateway's models as far as they are known, and see to it that they will be.
 
         Parameters
         ----------
         client
             Makes a client of its own for the thread that asks.
+        until
+            How long to wait for that thread, once, by the clock (``time.monotonic``).
         """
         due = _FRESH if gateway in self._told else _AGAIN
         if gateway not in self._asking and time.monotonic() - self._asked.get(gateway, -inf) > due:
-            self._ask(gateway, client())
+            asking = self._ask(gateway, client())
+            if gateway not in self._told:
+                asking.join(max(0.0, until - time.monotonic()))
         return self._told.get(gateway, ())
 
     def forget(self) -> None:
@@ -51,15 +54,14 @@ class Offers:
         for _, client in list(self._asking.values()):
             client.cancel()
 
-    def _ask(self, gateway: str, client: Client) -> None:
+    def _ask(self, gateway: str, client: Client) -> threading.Thread:
         thread = threading.Thread(
             target=self._fetch, args=(gateway, client, self._told), name="mixroute-offers", daemon=True
         )
         self._asked[gateway] = time.monotonic()
         self._asking[gateway] = thread, client
         thread.start()
-        if gateway not in self._told:
-            thread.join(_PATIENCE)
+        return thread
 
     def _fetch(self, gateway: str, client: Client, told: dict[str, tuple[str, ...]]) -> None:
         """Ask one gateway; ``told`` is the dictionary of the key that is used, which `forget` leaves behind."""

@@ -104,6 +104,13 @@ def offered(shell: InteractiveShell, before: str, after: str = "") -> list[str]:
     return [cell[len(before) :].removesuffix(after) for cell in made]
 
 
+def listed(shell: InteractiveShell, before: str, after: str = "") -> list[str]:
+    """Press Tab, and once more when the gateway has answered, as it may take longer than Tab waits."""
+    offered(shell, before, after)
+    _wait(lambda: not any(thread.name == "mixroute-offers" for thread in threading.enumerate()))
+    return offered(shell, before, after)
+
+
 def test_a_threads_name_is_completed_and_nothing_else_is_offered(threads: InteractiveShell) -> None:
     cases = {
         "%chat --thread dr|": ["%chat --thread draft", "%chat --thread draft-2.b"],
@@ -163,6 +170,7 @@ def test_a_dash_offers_all_options_of_the_magic_in_the_order_of_its_help(shell: 
 def test_models_come_from_the_gateway_by_series_and_may_hold_what_ends_a_word_of_python(
     shell: InteractiveShell,
 ) -> None:
+    listed(shell, "%chat -m ")
     by_series = ["glm-5", "gpt-5", "claude-x", "deepseek-r1", "vendor/glm-5:free"]
     assert offered(shell, "%chat -m ") == [*by_series, "'odd one'"]
     assert offered(shell, "%model ") == [*by_series, "'odd one'"]
@@ -182,7 +190,7 @@ def test_the_list_is_asked_for_once_only_where_it_is_wanted_and_what_the_noteboo
         tab(shell, cell)
     assert gateway.asked == []
     for _ in range(3):
-        assert offered(shell, "%chat -m ")[0] == "glm-5"
+        assert listed(shell, "%chat -m ")[0] == "glm-5"
     shell.run_line_magic("model", "gpt-5")
     assert offered(shell, "%chat -m ")[:2] == ["gpt-5", "glm-5"]
     assert [asked.line for asked in gateway.asked] == ["GET /v1/models HTTP/1.1"]
@@ -195,14 +203,14 @@ def test_a_list_that_somebody_saw_is_not_asked_for_again(shell: InteractiveShell
 
 
 def test_the_list_of_one_gateway_is_never_shown_for_another(shell: InteractiveShell) -> None:
-    assert "claude-x" in offered(shell, "%chat -m ")
+    assert "claude-x" in listed(shell, "%chat -m ")
     other = reply(200, {"data": [{"id": "theirs"}]})
     with scripted(other) as second:
         shell.run_line_magic("config", f"MixRoute.base_url = {second.base_url!r}")
-        assert offered(shell, "%chat -m ") == ["theirs"]
+        assert listed(shell, "%chat -m ") == ["theirs"]
     shell.run_line_magic("mixroute", "demo")
-    found = offered(shell, "%chat -m ")
-    assert set(MODELS) <= set(found)
+    found = listed(shell, "%chat -m ")
+    assert set(MODELS) < set(found)
     assert not {"theirs", "claude-x"} & set(found)
 
 
@@ -230,11 +238,10 @@ def test_a_gateway_that_hangs_keeps_nobody_waiting_and_its_list_is_there_when_it
     answered = threading.Event()
     with scripted([Until(answered), LIST]) as gateway:
         monkeypatch.setenv("MIXROUTE_BASE_URL", gateway.base_url)
-        first, found = _timed(lambda: offered(bare, "%chat -m "))
-        second, _ = _timed(lambda: offered(bare, "%chat -m "))
-        assert set(found) == set(MODELS)
-        assert first < 0.6  # 0.2 of them waited; the rest is this machine's
-        assert second < 0.15
+        began = time.monotonic()
+        assert set(offered(bare, "%chat -m ")) == set(MODELS)
+        assert set(offered(bare, "%chat -m ")) == set(MODELS)
+        assert time.monotonic() - began < 5  # a quarter of a second where nothing else runs; the request may take 30
         answered.set()
         _wait(lambda: "claude-x" in offered(bare, "%chat -m "))
         assert len(gateway.asked) == 1
@@ -258,8 +265,7 @@ def test_a_gateway_that_fails_is_not_asked_at_every_tab(
     with scripted(reply(401, {"error": {"message": "no"}})) as gateway:
         monkeypatch.setenv("MIXROUTE_BASE_URL", gateway.base_url)
         for _ in range(3):
-            assert set(offered(bare, "%chat -m ")) == set(MODELS)
-            _wait(lambda: not any(thread.name == "mixroute-offers" for thread in threading.enumerate()))
+            assert set(listed(bare, "%chat -m ")) == set(MODELS)
         assert len(gateway.asked) == 1
     bare.run_line_magic("unload_ext", "mixroute_magic")
     printed = capsys.readouterr()
@@ -330,6 +336,7 @@ def test_files_are_offered_where_a_file_is_wanted(shell: InteractiveShell, tmp_p
 def test_the_answers_that_stand_side_by_side_can_be_kept(shell: InteractiveShell) -> None:
     assert offered(shell, "%thread --keep ") == []
     shell.run_cell("%chat -m left -m right -m left -m claude-x Hello")
+    listed(shell, "%model ")
     assert offered(shell, "%thread --keep ") == ["1", "right", "3"]
     assert offered(shell, "%model ")[:2] == ["glm-5", "claude-x"]  # of those used, what the gateway has
 
@@ -501,13 +508,14 @@ def test_old_front_ends_that_send_one_line_are_served_too(threads: InteractiveSh
     assert found == [("dr", ["draft", "draft-2.b"]), ("論", ["論文", "論點"]), ("--thr", ["--thread"])]
 
 
-def test_ten_thousand_variables_make_nobody_wait(shell: InteractiveShell) -> None:
+def test_ten_thousand_variables_take_no_longer_than_ipythons_own_look_at_them(shell: InteractiveShell) -> None:
+    shell.Completer.use_jedi = False  # which would take longer still
     shell.user_ns.update({f"name_{number}": number for number in range(10_000)})
-    cells = ("%%chat\n{{ |", "%%chat\n{{ name_99|", "%chat -o |", "%chat --tool |", "%%chat\nplain words|")
-    for cell in cells:
-        tab(shell, cell)  # imports
-        assert min(_timed(lambda cell=cell: tab(shell, cell))[0] for _ in range(5)) < 0.1
-    assert len(tab(shell, cells[0])) == 500  # as many as IPython passes on
+    theirs = _cpu(lambda: tab(shell, "name_99|"))
+    for cell in ("%%chat\n{{ |", "%%chat\n{{ name_99|", "%chat -o |", "%chat --tool |", "%chat --image |"):
+        assert _cpu(lambda cell=cell: tab(shell, cell)) < 2 * theirs, cell  # a third; coverage makes ours slower
+    assert _cpu(lambda: tab(shell, "%%chat\nplain words|")) < theirs
+    assert len(tab(shell, "%%chat\n{{ |")) == 500  # as many as IPython passes on
 
 
 def test_a_kernel_answers_a_front_ends_request(tmp_path: Path, gateway: ScriptedGateway) -> None:
@@ -519,24 +527,29 @@ def test_a_kernel_answers_a_front_ends_request(tmp_path: Path, gateway: Scripted
         assert kernel.complete(cell, 18) == ["%%chat --thread side --fresh\nsidew {{ sidew"]
         assert kernel.complete("%thread 𝛼", 9) == ["%thread 𝛼-論文"]
         assert kernel.complete("%%chat --dry", 12) == ["%%chat --dry-run"]
-        assert kernel.complete("%chat -m cl why?", 11) == ["%chat -m claude-x why?"]
+        _wait(lambda: kernel.complete("%chat -m cl why?", 11) == ["%chat -m claude-x why?"])
         assert kernel.complete(cell, len(cell)) == ["%%chat --thread si --fresh\nsidew {{ sideways"]
         assert kernel.complete(cell, len("%%chat --thread si --fresh\nsidew")) == []
         assert kernel.complete("%thread --fork si", 17) == []
         asked = len(gateway.asked)
         kernel.send("%mixroute login").until(lambda _: True).answer("sk-another-key")
         kernel.run("'a cell'")
-        assert "%model claude-x" in kernel.complete("%model ", 7)
+        _wait(lambda: "%model claude-x" in kernel.complete("%model ", 7))
         assert len(gateway.asked) == asked + 1  # another key may see other models
         kernel.run("%unload_ext mixroute_magic")
         assert "%%chat --thread side" not in kernel.complete("%%chat --thread si", 18)
         assert kernel.complete("%%chat --dry", 12) == []
 
 
-def _timed(act: Callable[[], list[str]]) -> tuple[float, list[str]]:
-    began = time.perf_counter()
-    found = act()
-    return time.perf_counter() - began, found
+def _cpu(act: Callable[[], object]) -> float:
+    """Return the processor time of something that has been done before: the least of some."""
+    act()
+    spent = []
+    for _ in range(5):
+        began = time.process_time()
+        act()
+        spent.append(time.process_time() - began)
+    return min(spent)
 
 
 def _wait(happened: Callable[[], bool]) -> None:

@@ -9,7 +9,7 @@ from dataclasses import is_dataclass
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
-from types import FunctionType
+from types import FunctionType, GenericAlias
 from typing import TYPE_CHECKING, Any, is_typeddict
 
 from mixroute_magic.conversation.turn import COMPLETE
@@ -140,7 +140,7 @@ class Candidates:
     def _live(self, session: Session) -> Sequence[str]:
         """Return what the gateway offers, as far as that is known."""
         with suppress(MixRouteError):  # a setting is wrong, as the next chat cell will say
-            return session.offers.of(session.gateway(), session.new_client, until=self._pressed + _PATIENCE)
+            return session.catalogue.of(session.gateway(), session.new_client, until=self._pressed + _PATIENCE)
         return ()
 
     def _series(self, _: str) -> Iterable[Candidate]:
@@ -223,7 +223,10 @@ def _is_tool(value: Any) -> bool:
 def _is_schema(value: Any) -> bool:
     """Say whether a value describes answers; pydantic is not imported for that."""
     if issubclass(type(value), dict):
-        return "$schema" in value or ("type" in value and ("properties" in value or "items" in value))
+        kind = dict.get(value, "type")
+        return isinstance(kind, str) and kind == "object" and ("properties" in value or "$schema" in value)
+    if type(value) is GenericAlias:  # list[Film]
+        return True
     if not issubclass(type(value), type):
         return False
     is_model = hasattr(value, "model_json_schema") and not value.__module__.startswith("pydantic.")

@@ -61,7 +61,7 @@ def open_panel(session: Session, table_id: str) -> None:
     show(panel.bundle)
     # In a copy of the cell's context messages keep the cell as their parent.
     context, client = contextvars.copy_context(), session.new_client()
-    keep = partial(session.offers.keep, session.gateway())
+    keep = partial(session.catalogue.keep, session.gateway())
     asking = threading.Thread(
         target=context.run, args=(_offer, panel, client, keep), name="mixroute-models", daemon=True
     )

@@ -50,7 +50,7 @@ def setup(session: Session, options: SetupOptions) -> Table:
 def _models(session: Session, pattern: str) -> Table:
     client = session.client()
     offered = client.models()
-    session.offers.keep(session.gateway(), (entry.id for entry in offered))
+    session.catalogue.keep(session.gateway(), (entry.id for entry in offered))
     found = [entry for entry in offered if fnmatch(entry.id.lower(), f"*{pattern.lower()}*")]
     if not offered:
         return Table(caption=f"{client.host} offers this key no models.")
@@ -83,7 +83,7 @@ def _login(session: Session) -> Table:
     pasted = _asked_for_key(source)
     if pasted.strip() or source is None:
         where = f"The key is kept in {session.credentials.login(pasted)}."
-        session.offers.forget()
+        session.catalogue.forget()
     else:
         where = f"The key comes from {source}."
     session.use_demo(wanted=False)
@@ -103,7 +103,7 @@ def _asked_for_key(source: str | None) -> str:
 
 def _logout(session: Session) -> Table:
     session.credentials.logout()
-    session.offers.forget()
+    session.catalogue.forget()
     source = session.credentials.source()
     if source:
         return Table(caption=f"There is still a key in {source}, which only you can take away.")

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from mixroute_magic.catalogue import Catalogue
 from mixroute_magic.chat import displayed
 from mixroute_magic.conversation.memory import Notebook
 from mixroute_magic.conversation.model import Run
@@ -24,7 +25,6 @@ from mixroute_magic.conversation.notebook import (
 )
 from mixroute_magic.conversation.replay import Beside
 from mixroute_magic.gateway.credentials import Credentials
-from mixroute_magic.offers import Offers
 from mixroute_magic.plan import DEMO
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Session:
         self.shell = shell
         self.config = config
         self.credentials = Credentials()
-        self.offers = Offers()
+        self.catalogue = Catalogue()
         self.limits: dict[tuple[str, str], Limit] = {}  # of models at gateways, as these have told
         self.allowed_tools: dict[str, Any] = {}  # the functions that models may always call, by name
         self.schema_ways: dict[tuple[str, str], int] = {}  # to ask for a schema that models at gateways have refused
@@ -271,7 +271,7 @@ class Session:
     def close(self) -> None:
         """Let go of connections, files and the demo gateway's port; what was said and chosen stays."""
         self.close_client()
-        self.offers.forget()
+        self.catalogue.forget()
         self.ledger.close()
         self.pages.close()
         if self._journal is not None:

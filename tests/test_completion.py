@@ -107,7 +107,7 @@ def offered(shell: InteractiveShell, before: str, after: str = "") -> list[str]:
 def listed(shell: InteractiveShell, before: str, after: str = "") -> list[str]:
     """Press Tab, and once more when the gateway has answered, as it may take longer than Tab waits."""
     offered(shell, before, after)
-    _wait(lambda: not any(thread.name == "mixroute-offers" for thread in threading.enumerate()))
+    _wait(lambda: not any(thread.name == "mixroute-catalogue" for thread in threading.enumerate()))
     return offered(shell, before, after)
 
 
@@ -303,18 +303,19 @@ def test_variables_are_offered_by_what_they_are(shell: InteractiveShell) -> None
     shell.user_ns.update(
         Weather=Weather,
         Film=Film,
+        Films=list[Film],
         Point=Point,
         BaseModel=BaseModel,
         point=Point(1, 2),
         by_hand={"type": "object", "properties": {}},
-        plain={"type": "any"},
+        plain={"type": "array", "items": {}},
         photo=b"\x89PNG",
         picture=PIL.Image.new("RGB", (1, 1)),
         figure=matplotlib.figure.Figure(),
         frame=pd.DataFrame(),
     )
     assert offered(shell, "%chat --tool ") == ["forecast", "news"]
-    assert offered(shell, "%chat --schema ") == ["by_hand", "Film", "Point", "Weather"]
+    assert offered(shell, "%chat --schema ") == ["by_hand", "Film", "Films", "Point", "Weather"]
     images = ["figure", "photo", "picture", "out(", "chart.PNG", "figures/"]
     assert offered(shell, "%chat --image ") == images
     names = offered(shell, "%chat -o ")

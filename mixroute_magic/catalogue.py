@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
     from mixroute_magic.gateway.client import Client
 
-__all__ = ["Offers"]
+__all__ = ["Catalogue"]
 
 _FRESH, _AGAIN = 600.0, 30.0  # seconds before a gateway is asked anew: one that told its models, one that did not
 
 
-class Offers:
+class Catalogue:
     """The models of each gateway, by the name of the gateway: what one offers is never taken for another's."""
 
     def __init__(self) -> None:
@@ -56,7 +56,7 @@ class Offers:
 
     def _ask(self, gateway: str, client: Client) -> threading.Thread:
         thread = threading.Thread(
-            target=self._fetch, args=(gateway, client, self._told), name="mixroute-offers", daemon=True
+            target=self._fetch, args=(gateway, client, self._told), name="mixroute-catalogue", daemon=True
         )
         self._asked[gateway] = time.monotonic()
         self._asking[gateway] = thread, client

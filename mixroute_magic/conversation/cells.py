@@ -16,6 +16,9 @@ from mixroute_magic.conversation.turn import Turn, complete
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from mixroute_magic.conversation.records import Edit
+    from mixroute_magic.conversation.values import Run
+
 __all__ = ["Cell", "Cells", "Shown"]
 
 
@@ -153,6 +156,26 @@ class Cells:
             return [other for other in islice(self._order, self._order[key]) if other in self._cells]
         cells = self.standing()
         return cells[: cells.index(key)] if key in cells else cells
+
+    def above_run(self, run: Run) -> list[Cell]:
+        """Return the cells above a run, and its own as far as it has come."""
+        above = [self[cell] for cell in self.above(run.cell)]
+        here = self[run.cell]
+        if here.run_id == run.id:
+            kept = {place: turn for place, turn in complete(here.turns).items() if place < here.next_place}
+            above.append(replace(here, turns=kept))
+        return above
+
+    def restored_into(self, edit: Edit, stands_in: str) -> list[str]:
+        """Return the cells whose answers an undo had brought back, if they were not asked again since."""
+        if ":" in edit.cell:  # VS Code's own id, which is not the file's
+            return [cell for cell in self.shown if edit.turns and self[cell].turn_ids == set(edit.turns)]
+        if edit.cell not in self.shown:
+            return []
+        shown = self[edit.cell].turn_ids
+        expected = {*edit.turns, *(turn.turn for turn in edit.restored.values())}
+        cleared = not shown and (not edit.turns or edit.cell == stands_in)
+        return [edit.cell] if cleared or (shown and shown <= expected) else []
 
     def is_above(self, cell: str, other: str) -> bool:
         """Say whether a cell of the document stands above another one."""

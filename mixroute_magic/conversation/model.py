@@ -146,11 +146,13 @@ class Conversation:
 
     def above(self, run: Run, thread: str) -> list[Turn]:
         """Return the complete turns that stand above: of the cells above, and of this run of this cell so far."""
-        return [turn for cell in self._above(run) for turn in cell.standing if self._edits.stands_in(turn, thread)]
+        return [
+            turn for cell in self._cells.above_run(run) for turn in cell.standing if self._edits.stands_in(turn, thread)
+        ]
 
     def lines(self, run: Run, thread: str) -> list[Line]:
         """Return the turns that stand above, each with what there is to know of it."""
-        standing = ((cell.number, turn) for cell in self._above(run) for turn in cell.standing)
+        standing = ((cell.number, turn) for cell in self._cells.above_run(run) for turn in cell.standing)
         found = [(number, turn) for number, turn in standing if self._edits.stands_in(turn, thread)]
         everything = contexts(turn for _, turn in found)
         real = contexts(turn for _, turn in found if not turn.demo)
@@ -298,19 +300,8 @@ class Conversation:
         made = sorted(edits, key=lambda entry: entry[1].created)
         self._restored.extend(self._edits.restore(made))
         for stands_in, edit in ((cell, edit) for cell, edit in made if edit.action == RESTORE):
-            for cell in self._restored_into(edit, stands_in):
+            for cell in self._cells.restored_into(edit, stands_in):
                 self._cells[cell] = replace(self._cells[cell], turns=edit.restored)
-
-    def _restored_into(self, edit: Edit, stands_in: str) -> list[str]:
-        """Return the cells whose answers an undo had brought back, if they were not asked again since."""
-        if ":" in edit.cell:  # VS Code's own id, which is not the file's
-            return [cell for cell in self._cells.shown if edit.turns and self.turn_ids(cell) == set(edit.turns)]
-        if edit.cell not in self._cells.shown:
-            return []
-        shown = self.turn_ids(edit.cell)
-        expected = {*edit.turns, *(turn.turn for turn in edit.restored.values())}
-        cleared = not shown and (not edit.turns or edit.cell == stands_in)
-        return [edit.cell] if cleared or (shown and shown <= expected) else []
 
     def _put_back(self, key: str, turns: Mapping[int, Turn]) -> Undone:
         gone = self._cells[key].turns
@@ -320,15 +311,6 @@ class Conversation:
     def _changed(self, edit: Edit) -> Edit:
         self._changes.append(edit)
         return edit
-
-    def _above(self, run: Run) -> list[Cell]:
-        """Return the cells above, and this one as far as this run of it has come."""
-        above = [self._cells[cell] for cell in self._cells.above(run.cell)]
-        here = self._cells[run.cell]
-        if here.run_id == run.id:
-            kept = {place: turn for place, turn in complete(here.turns).items() if place < here.next_place}
-            above.append(replace(here, turns=kept))
-        return above
 
     def _standing(self) -> list[Turn]:
         return [turn for cell in self._cells.standing() for turn in self._cells[cell].standing]

@@ -216,7 +216,7 @@ class Conversation:
                 turn = replace(turn, earlier={later: left for later, left in before.items() if later >= place})
             turn = replace(turn, also_in=self._edits.inherited(before.get(place), turn.thread))
             replaced = 0
-            if turn.status == COMPLETE and not cell.replaced and before and not _same(turn, before.get(place)):
+            if turn.status == COMPLETE and not cell.replaced and before and not turn.repeats(before.get(place)):
                 replaced = len(before)
                 self._changes.append(CellChange(run.cell, cell.before))
             turns = {**cell.turns, place: turn}
@@ -314,8 +314,3 @@ class Conversation:
 
     def _standing(self) -> list[Turn]:
         return [turn for cell in self._cells.standing() for turn in self._cells[cell].standing]
-
-
-def _same(turn: Turn, former: Turn | None) -> bool:
-    """Say whether a turn only repeats the one it replaces, as a replay does."""
-    return former is not None and turn.replayed and turn.messages == former.messages

@@ -143,6 +143,10 @@ class Turn:
         places = [place for place, message in enumerate(self.exchange) if _is_question(message)]
         return next(iter(places[::-1]), 0)
 
+    def repeats(self, former: Turn | None) -> bool:
+        """Say whether it only repeats another one, as a replay does."""
+        return former is not None and self.replayed and self.messages == former.messages
+
     def to_metadata(self) -> dict[str, Any]:
         """Return the record that goes into the output's metadata, under the key ``mixroute``."""
         record = {name: getattr(self, name) for name in self.__slots__}

@@ -90,6 +90,9 @@ class MixRouteMagics(Magics):
         failure = result.error_before_exec or result.error_in_exec
         if is_the_codes(failure):
             self.shell.meta["mixroute_failure"] = failure
+        if "mixroute_displayed" in self.shell.meta:
+            cell = getattr(result.info, "cell_id", None)
+            self.shell.meta["mixroute_displayed"].ended(cell, result.execution_count)
         if "mixroute_session" in self.shell.meta:
             ran, self._ran = self._ran, set()
             self.session.ended(ok=result.success, before=ran)
@@ -114,7 +117,7 @@ class MixRouteMagics(Magics):
 
         meta = self.shell.meta
         if "mixroute_session" not in meta:
-            meta["mixroute_session"] = Session(self.shell, meta["mixroute_config"])
+            meta["mixroute_session"] = Session(self.shell, meta["mixroute_config"], meta.get("mixroute_displayed"))
         session: Session = meta["mixroute_session"]
         return session
 
@@ -194,8 +197,17 @@ def load(shell: InteractiveShell) -> None:
     if hasattr(shell, "kernel"):  # it has imported asyncio, which would be heavy elsewhere
         import asyncio
 
+        _hear_images(shell)
         with suppress(RuntimeError):  # not while the kernel starts
             asyncio.get_running_loop().call_soon(magics.listen)  # once this cell has ended
+
+
+def _hear_images(shell: InteractiveShell) -> None:
+    """Take in which images cells show, for ``--image out(3)``; like the session they stay."""
+    from mixroute_magic.conversation.pictures import Displayed
+
+    displayed = shell.meta.setdefault("mixroute_displayed", Displayed())
+    displayed.listen(shell.display_pub, shell.displayhook)
 
 
 def unload(shell: InteractiveShell) -> None:
@@ -213,6 +225,8 @@ def unload(shell: InteractiveShell) -> None:
     shell.input_transformers_cleanup.remove(keep_questions)
     shell.events.unregister("post_run_cell", magics.cell_ended)
     shell.Completer.custom_matchers.remove(magics.matcher)
+    if "mixroute_displayed" in shell.meta:
+        shell.meta["mixroute_displayed"].leave(shell.display_pub, shell.displayhook)
     if "mixroute_session" in shell.meta:
         magics.session.close()
 

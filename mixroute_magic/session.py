@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from mixroute_magic.config import MixRoute
     from mixroute_magic.conversation.journal import Journal
     from mixroute_magic.conversation.page import LivePages, Page
+    from mixroute_magic.conversation.pictures import Displayed, Pictures
     from mixroute_magic.conversation.turn import Turn
     from mixroute_magic.demo.server import DemoGateway
     from mixroute_magic.display.views import ReplyView
@@ -48,7 +49,8 @@ __all__ = ["Session"]
 class Session:
     """All that the magics of one shell share; its life is the kernel's."""
 
-    def __init__(self, shell: InteractiveShell, config: MixRoute) -> None:
+    def __init__(self, shell: InteractiveShell, config: MixRoute, displayed: Displayed | None = None) -> None:
+        self._displayed = displayed
         self.id = uuid.uuid4().hex
         self.shell = shell
         self.config = config
@@ -75,6 +77,13 @@ class Session:
         from mixroute_magic.conversation.page import LivePages
 
         return LivePages(self.shell, self._missed)
+
+    @cached_property
+    def pictures(self) -> Pictures:
+        """The images that went with questions, and those that cells have shown."""
+        from mixroute_magic.conversation.pictures import Displayed, Pictures
+
+        return Pictures(self._displayed or Displayed())
 
     @cached_property
     def _beside(self) -> Beside:

@@ -28,6 +28,9 @@ __all__ = ["Bundle", "export", "import_turns"]
 Bundle = Callable[[Turn], Mapping[str, str]]
 """Returns what the output of a turn shows: ``text/markdown`` and ``text/plain``."""
 
+Images = Callable[[Turn], Sequence[Mapping[str, Any]]]
+"""Returns the outputs, data and metadata, of the images that went with a turn."""
+
 _SUFFIXES = (".md", ".ipynb", ".json")
 
 
@@ -38,6 +41,7 @@ def export(
     thread: str,
     notebook: str | None,
     bundle: Bundle,
+    images: Images = lambda _turn: (),
     running: Path | None = None,
 ) -> None:
     """Write the complete turns of a thread to a file, whose name's end says in which form.
@@ -52,6 +56,8 @@ def export(
         The names of the thread, and of the notebook if it is known.
     bundle
         What the output of a turn shows.
+    images
+        The outputs of the images that went with a turn, which only a notebook can hold.
     running
         The notebook at work, which is never replaced, even where it was once exported itself.
 
@@ -69,7 +75,7 @@ def export(
     if not turns:
         raise HistoryError(f"Thread {thread} has no turns to export.", "%thread --list shows the conversations.")
     kept = [replace(turn, thread=thread, also_in=(), earlier={}) for turn in turns]
-    content = _content(suffix, kept, thread, notebook, bundle)
+    content = _content(suffix, kept, thread, notebook, bundle, images=images)
     try:
         path = Path(os.path.realpath(path))  # a link stays, what it leads to is written
         if os.path.lexists(path) and not _may_replace(path, running):
@@ -108,11 +114,14 @@ def import_turns(path: Path) -> list[Turn]:
     ]
 
 
-def _content(suffix: str, turns: Sequence[Turn], thread: str, notebook: str | None, bundle: Bundle) -> bytes:
+def _content(
+    suffix: str, turns: Sequence[Turn], thread: str, notebook: str | None, bundle: Bundle, *, images: Images
+) -> bytes:
     if suffix == ".md":
         text = clean_text(handout(turns, thread=thread, notebook=notebook, bundle=bundle))
         return f"{text}\n\n<!-- {EXPORT_MARK} {_digest(text)} -->\n".encode()
-    text = _notebook(turns, thread, notebook, bundle) if suffix == ".ipynb" else _json(turns, thread, notebook)
+    in_notebook = suffix == ".ipynb"
+    text = _notebook(turns, thread, notebook, bundle, images) if in_notebook else _json(turns, thread, notebook)
     # Half a character can stand only in a string of the JSON, where its escape means the same.
     return text.encode("utf-8", "backslashreplace")
 
@@ -123,14 +132,15 @@ def _json(turns: Sequence[Turn], thread: str, notebook: str | None) -> str:
     return json.dumps({**head, "turns": records}, ensure_ascii=False, indent=2) + "\n"
 
 
-def _notebook(turns: Sequence[Turn], thread: str, notebook: str | None, bundle: Bundle) -> str:
+def _notebook(turns: Sequence[Turn], thread: str, notebook: str | None, bundle: Bundle, images: Images) -> str:
     """Return a notebook that shows the conversation and, run again, asks it again."""
     from nbformat import v4, writes
 
     cells = [v4.new_markdown_cell(opening(turns, thread, notebook)), v4.new_code_cell(load_source(thread))]
     for turn in turns:
+        shown = [v4.new_output("display_data", **image) for image in images(turn)]
         output = v4.new_output("display_data", dict(bundle(turn)), metadata={"mixroute": _record(turn)})
-        cells.append(v4.new_code_cell(chat_source(turn), outputs=[output]))
+        cells.append(v4.new_code_cell(chat_source(turn), outputs=[*shown, output]))
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     metadata = {"kernelspec": kernel, "language_info": {"name": "python"}, EXPORT_MARK: _digest(_said(cells))}
     return str(writes(v4.new_notebook(cells=cells, metadata=metadata))) + "\n"

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mixroute_magic.parts import described
 from mixroute_magic.tables import counted, markdown_text
 from mixroute_magic.wire import Message
 
@@ -59,7 +60,7 @@ def _section(turn: Turn, bundle: Callable[[Turn], Mapping[str, str]]) -> list[st
     parts, footer = [], ""
     for message in turn.messages:
         calls = (message, *_results(turn, message)) if message.tool_calls else ()
-        text, footer = _harmless(calls or (Message("assistant", message.text),), turn, bundle)
+        text, footer = _harmless(calls or (Message("assistant", described(message)),), turn, bundle)
         if message.role == "assistant":
             parts.append("\n".join(_contained(text)))
         elif message.role != "tool":  # whose text stands with the call

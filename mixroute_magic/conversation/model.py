@@ -10,19 +10,22 @@ import threading
 import uuid
 from collections import deque
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mixroute_magic.conversation.cells import Cell, Cells
 from mixroute_magic.conversation.edits import Edits
+from mixroute_magic.conversation.pictures import saved_images
 from mixroute_magic.conversation.reading import read_cells
 from mixroute_magic.conversation.records import RESTORE, Edit, read_all
 from mixroute_magic.conversation.turn import COMPLETE, Turn, answer_to, complete, contexts
 from mixroute_magic.conversation.values import CellChange, Line, Run, Undone, restoring
+from mixroute_magic.parts import images_in, with_bytes
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from mixroute_magic.conversation.cells import Shown
     from mixroute_magic.conversation.journal import Kept
@@ -58,12 +61,13 @@ class Conversation:
     ...     reply = client.chat([*conversation.messages("main"), question], model="glm-5")
     """
 
-    def __init__(self) -> None:
+    def __init__(self, images: Callable[[], Mapping[str, bytes]] = dict) -> None:
         self._cells = Cells()
         self._lock = threading.Lock()  # for those who ask from several threads of the process
         self._edits = Edits()
         self._changes: deque[CellChange | Edit] = deque(maxlen=_CHANGES_KEPT)
         self._restored: deque[CellChange | Edit] = deque()  # edits that were made before the restart
+        self._images = images
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.threads()})"
@@ -81,12 +85,12 @@ class Conversation:
         HistoryError
             If the file cannot be read, or is neither.
         """
-        return cls.of(read_cells(Path(path)))
+        return cls.of(read_cells(Path(path)), partial(saved_images, Path(path)))
 
     @classmethod
-    def of(cls, cells: Sequence[SavedCell]) -> Conversation:
-        """Return the conversation that cells hold which were read from a file."""
-        conversation = cls()
+    def of(cls, cells: Sequence[SavedCell], images: Callable[[], Mapping[str, bytes]] = dict) -> Conversation:
+        """Return the conversation that cells hold which were read from a file, which has ``images`` by their hash."""
+        conversation = cls(images)
         records = [(cell.id, record) for cell in cells for record in cell.records]
         turns = [turn for _, record in records if (turn := Turn.from_metadata(record)) is not None]
         conversation.take(cells, {turn.turn: turn for turn in turns})
@@ -107,9 +111,12 @@ class Conversation:
     def messages(self, thread: str = "main") -> list[Message]:
         """Return all messages of a thread, as a question below the last cell would send them along.
 
-        Reasoning, and system prompts that were for one turn alone, are not among them.
+        Reasoning, and system prompts that were for one turn alone, are not among them. Images are, as far as the file
+        shows them.
         """
-        return [message for turn in self.thread(thread) for message in turn.exchange]
+        messages = [message for turn in self.thread(thread) for message in turn.exchange]
+        known = self._images() if images_in(messages) else {}
+        return list(with_bytes(messages, lambda image: known.get(image.sha256)))
 
     # The document
 

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from mixroute_magic.arguments import OptionError
 from mixroute_magic.options import ThreadOptions, parse, parse_chat
+from mixroute_magic.parts import images_in
 
 if TYPE_CHECKING:
     from mixroute_magic.conversation.turn import Turn
+    from mixroute_magic.wire import Message
 
 __all__ = ["chat_source", "load_source"]
 
@@ -34,13 +36,13 @@ _FLAGS = {"temperature": "-t", "max_tokens": "--max-tokens", "max_completion_tok
 
 def chat_source(turn: Turn) -> str:
     """Return the cell that asks a turn again, with the options that count; of a continued one, question by question."""
-    line = " ".join(_options(turn))
-    bodies = [_typed(question) for question in turn.questions]
-    if not bodies or not all(_reads(line, body) for body in bodies):
+    options = _options(turn)
+    asked = [(" ".join([*options, *_images(question)]), _typed(question.text)) for question in turn.questions]
+    if not asked or not all(_reads(*question) for question in asked):
         return _NEVER_ASKED
-    if len(bodies) == 1 and not _ENDS_LINE.search(line):
-        return f"%%chat {line}\n{bodies[0]}"
-    return "\n".join(f"get_ipython().run_cell_magic('chat', {line!r}, {body!r})" for body in bodies)
+    if len(asked) == 1 and not _ENDS_LINE.search(asked[0][0]):
+        return "%%chat {}\n{}".format(*asked[0])
+    return "\n".join(f"get_ipython().run_cell_magic('chat', {line!r}, {body!r})" for line, body in asked)
 
 
 def load_source(thread: str) -> str:
@@ -58,6 +60,11 @@ def _options(turn: Turn) -> list[str]:
     params += [option for options in offered.values() for option in options]
     models = [f"-m {_word(answer.model)}" for answer in turn.alternatives or (turn,)]
     return [option for option in (*models, *systems, *params) if _reads(option)]
+
+
+def _images(question: Message) -> list[str]:
+    options = (f"--image {_word(image.source or image.url)}" for image in images_in([question]))
+    return [option for option in options if _reads(option)]
 
 
 def _offered(params: Mapping[str, Any]) -> dict[str, list[str]]:

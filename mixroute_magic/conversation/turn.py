@@ -103,14 +103,14 @@ class Turn:
         return tuple(message for message in self.messages if message.role != "system")
 
     @property
-    def questions(self) -> list[str]:
-        """The words of the user in it: more than one where its cell went on from an answer."""
-        return [message.text for message in self.messages if _is_question(message)]
+    def questions(self) -> list[Message]:
+        """What the user asked in it: more than one where its cell went on from an answer."""
+        return [message for message in self.messages if _is_question(message)]
 
     @property
     def question(self) -> str:
         """The words that it answers."""
-        return next(iter(self.questions[::-1]), "")
+        return next((message.text for message in reversed(self.questions)), "")
 
     @property
     def before_question(self) -> tuple[Message, ...]:

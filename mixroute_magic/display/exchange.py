@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mixroute_magic.display.markdown import as_html, as_pre, make_safe, parser, without_controls
+from mixroute_magic.parts import described
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,7 +28,7 @@ def to_markdown(messages: Sequence[Message]) -> list[str]:
 
 def to_plain(messages: Sequence[Message]) -> list[str]:
     """Return messages as text, a part each."""
-    return _parts(messages, lambda message: without_controls(message.text), _line)
+    return _parts(messages, lambda message: without_controls(described(message)), _line)
 
 
 def to_html(messages: Sequence[Message]) -> str:
@@ -42,7 +43,7 @@ def _parts(
     results = {str(message.extra.get("tool_call_id")): message.text for message in messages if message.role == "tool"}
     parts: list[str] = []
     for message in messages:
-        parts += [said(message)] if message.role != "tool" and message.text else []
+        parts += [said(message)] if message.role != "tool" and described(message) else []
         parts += [called(call, results.get(call.id, "")) for call in message.tool_calls]
     return parts
 
@@ -74,7 +75,7 @@ def _quoted(message: Message) -> str:
 
     It is quoted first and made safe then, since no blank line keeps a quoted block of code from what stands above it.
     """
-    text = without_controls(message.text).rstrip()
+    text = without_controls(described(message)).rstrip()
     quoted = text if message.role == "assistant" else "\n".join(f"> {line}".rstrip() for line in text.split("\n"))
     return make_safe(quoted)
 

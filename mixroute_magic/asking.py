@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mixroute_magic import refusals
+from mixroute_magic import attaching, refusals
 from mixroute_magic.chat import ask
 from mixroute_magic.compare import Column, compare
 from mixroute_magic.conversation.replay import replay
@@ -55,6 +55,7 @@ def chat(session: Session, options: ChatOptions, body: str) -> Preview | None:
 def _ask(plan: Plan, cell: Cell) -> Reply:
     session = cell.session
     answer = _answer(plan, cell, None if plan.recorded else session.client())
+    attaching.show(session, cell.notebook.path, plan.added())
     view = session.view([plan.settings.model], plan.turn, form=plan.form)
     cell.notebook.announced()
     try:
@@ -90,6 +91,7 @@ def _compare(planned: Sequence[Plan], cell: Cell) -> list[Reply]:
     columns = [_column(plan, cell) for plan in planned]
     if all(column.refused for column in columns) and columns[0].refused:
         raise columns[0].refused
+    attaching.show(session, cell.notebook.path, planned[0].added())
     turn = uuid.uuid4().hex
     view = session.view(labels([plan.settings.model for plan in planned]), turn, form=planned[0].form)
     cell.notebook.announced()
@@ -143,11 +145,12 @@ def _answer(plan: Plan, cell: Cell, client: Client | None) -> Answer:
         raise _not_recorded(plan)
     client.check_key()
     refusals.check(plan, cell.notebook.chosen, session.config)
+    attaching.check(plan)
     limit = session.limits.get((plan.gateway, plan.settings.model))
     if limit is not None:
         limit.check(plan)
     cell.offer.check_consent(session)
-    return falling_back(client.send, plan, session.schema_ways)
+    return falling_back(attaching.sending(session, cell.notebook.path, client.send), plan, session.schema_ways)
 
 
 def _replayed(recorded: Turn, *, paced: bool) -> Answer:

@@ -6,6 +6,7 @@ import uuid
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from mixroute_magic.attaching import attach, unavailable
 from mixroute_magic.errors import TemplateError
 from mixroute_magic.offering import Offer
 from mixroute_magic.plan import Plan
@@ -74,7 +75,10 @@ def _plan(cell: Cell, prompt: Rendered) -> Plan:
     own = notebook.conversation.own(run, name) if options.continued else []
     above = [] if options.fresh else notebook.conversation.above(run, name)
     sent, going_on = (without_demo_turns(session, turns, offline=offline) for turns in (above, own))
+    images = attach(session, notebook.path, options.images)
     notes = [*notebook.announcement(), *prompt.notices, *left_out([*above, *own], [*sent, *going_on])]
+    notes += [image.notice for image in images if image.notice]
+    notes += unavailable(session, notebook.path, [message for turn in (*sent, *going_on) for message in turn.exchange])
     if above and run.cell_id is None:
         notes.append("history in order of execution")
     if options.continued and not own:
@@ -86,6 +90,7 @@ def _plan(cell: Cell, prompt: Rendered) -> Plan:
         gateway=session.gateway(),
         settings=chosen,
         prompt=prompt.text,
+        images=[image.part() for image in images],
         offers=cell.offer.fields(chosen.params),
         schema=cell.offer.schema,
         above=sent,
@@ -101,7 +106,7 @@ def _check_secrecy(plan: Plan, session: Session) -> None:
     """Raise `TemplateError` if the key would be sent in a message, or anywhere but in its header."""
     key = session.credentials
     schema = plan.schema and plan.schema.json_schema
-    if key.is_in(plan.prompt) or key.is_in(f"{plan.settings} {plan.thread} {plan.offers} {schema}"):
+    if key.is_in(plan.prompt) or key.is_in(f"{plan.settings} {plan.thread} {plan.images} {plan.offers} {schema}"):
         raise TemplateError("This cell contains your API key; nothing was sent.", "Take it out, run the cell again.")
     if key.is_in(f"{[message.to_wire() for turn in (*plan.above, *plan.continued) for message in turn.exchange]}"):
         hint = "Delete the cell that holds it, or ask without earlier turns: --fresh."

@@ -7,11 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mixroute_magic import attaching
 from mixroute_magic.chat import displayed
 from mixroute_magic.conversation.records import FORK, Setting, now
 from mixroute_magic.conversation.turn import COMPLETE
 from mixroute_magic.display.output import Shown, leave, show_again
 from mixroute_magic.errors import HistoryError
+from mixroute_magic.parts import described
 from mixroute_magic.planning import left_out, without_demo_turns
 from mixroute_magic.settings import settings
 from mixroute_magic.tables import Table, counted
@@ -38,7 +40,7 @@ def thread(session: Session, options: ThreadOptions) -> Sequence[Table | Shown]:
         "keep": lambda: _keep(session, notebook, name, str(options.keep)),
         "clear": lambda: _clear(session, notebook, name),
         "undo": lambda: _undo(session, notebook),
-        "export": lambda: _export(notebook, name, str(options.export)),
+        "export": lambda: _export(session, notebook, name, str(options.export)),
         "imported": lambda: _import(session, notebook, name, str(options.imported)),
         "listing": lambda: _list(notebook),
     }
@@ -205,13 +207,21 @@ def _show_instead(notebook: Notebook, undone: Undone, *notes: str) -> None:
             show_again(notebook.shown_instead(gone, turn), output, turn.to_metadata())
 
 
-def _export(notebook: Notebook, name: str, file: str) -> Table:
+def _export(session: Session, notebook: Notebook, name: str, file: str) -> Table:
     from mixroute_magic.conversation.export import export
 
     turns = notebook.conversation.thread(name)
     path = _path(file)
     title = notebook.path.name if notebook.path else None
-    export(path, turns, thread=name, notebook=title, bundle=_output, running=notebook.path)
+    export(
+        path,
+        turns,
+        thread=name,
+        notebook=title,
+        bundle=_output,
+        images=lambda turn: attaching.outputs(session, notebook.path, turn.exchange),
+        running=notebook.path,
+    )
     return Table(caption=f"Thread {name}, {counted(len(turns), 'turn')}, written to {path}.")
 
 
@@ -224,6 +234,7 @@ def _import(session: Session, notebook: Notebook, name: str, file: str) -> Table
     path = _path(file)
     turns = [replace(turn, thread=name) for turn in import_turns(path)]
     for turn in turns:
+        attaching.show(session, path, turn.exchange)
         kept, _ = notebook.record(run, notebook.conversation.begin(run), turn)
         leave(kept.turn, _output(kept, question=True), kept.to_metadata())
     return Table(caption=f"{counted(len(turns), 'turn')} of {path.name} stand in this cell now, in thread {name}.")
@@ -251,7 +262,7 @@ def _table(
             answers = message.role == "assistant"
             by_model = [line.turn.model, _tokens(line.turn)] if message is line.turn.exchange[-1] else ["", ""]
             calls = ", ".join(f"{call.name}(…)" for call in message.tool_calls)
-            words = _first_words(" ".join(filter(None, [message.text, calls])))
+            words = _first_words(" ".join(filter(None, [described(message), calls])))
             rows.append([str(number), message.role, words, cell, *by_model, "stale" if line.stale and answers else ""])
     if not rows:
         caption = f"Thread {name}: nothing stands above this cell. The next question starts afresh."

@@ -10,7 +10,6 @@ import threading
 import uuid
 from collections import deque
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -85,7 +84,7 @@ class Conversation:
         HistoryError
             If the file cannot be read, or is neither.
         """
-        return cls.of(read_cells(Path(path)), partial(saved_images, Path(path)))
+        return cls.of(read_cells(Path(path)), lambda: saved_images(Path(path)))
 
     @classmethod
     def of(cls, cells: Sequence[SavedCell], images: Callable[[], Mapping[str, bytes]] = dict) -> Conversation:
@@ -111,8 +110,7 @@ class Conversation:
     def messages(self, thread: str = "main") -> list[Message]:
         """Return all messages of a thread, as a question below the last cell would send them along.
 
-        Reasoning, and system prompts that were for one turn alone, are not among them. Images are, as far as the file
-        shows them.
+        Reasoning, and system prompts for one turn alone, are not among them; images are, if the file shows them.
         """
         messages = [message for turn in self.thread(thread) for message in turn.exchange]
         known = self._images() if images_in(messages) else {}
@@ -153,9 +151,8 @@ class Conversation:
 
     def above(self, run: Run, thread: str) -> list[Turn]:
         """Return the complete turns that stand above: of the cells above, and of this run of this cell so far."""
-        return [
-            turn for cell in self._cells.above_run(run) for turn in cell.standing if self._edits.stands_in(turn, thread)
-        ]
+        standing = (turn for cell in self._cells.above_run(run) for turn in cell.standing)
+        return [turn for turn in standing if self._edits.stands_in(turn, thread)]
 
     def lines(self, run: Run, thread: str) -> list[Line]:
         """Return the turns that stand above, each with what there is to know of it."""

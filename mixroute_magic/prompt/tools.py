@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
 import inspect
 import json
 import re
 import threading
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +28,7 @@ LONGEST_RESULT = 20_000
 _NAME = r"[A-Za-z0-9_-]{1,64}"  # OpenAI's API reference, "tools[].function.name"
 _LONGEST_ERROR = 2_000
 _LISTEN = 0.2  # seconds between two looks for an interrupt
+_LEAVE = 0.5  # seconds for an interrupted tool to clean up
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +85,11 @@ class Tool:
     def call(self, arguments: BaseModel) -> Any:
         """Call the function, and wait for it where it is ``async``. It raises what the function raises."""
         parameters = inspect.signature(self.function).parameters.values()
-        fields = zip(type(arguments).model_fields, _named(parameters), strict=True)
-        given = {
-            parameter: getattr(arguments, field) for field, parameter in fields if field in arguments.model_fields_set
-        }
-        first = [given.pop(parameter) for parameter in list(given) if parameter.kind is parameter.POSITIONAL_ONLY]
-        names = {parameter.name: value for parameter, value in given.items()}
+        fields = dict(zip(type(arguments).model_fields, _named(parameters), strict=True))
+        by_place = [field for field, parameter in fields.items() if parameter.kind is parameter.POSITIONAL_ONLY]
+        first = [getattr(arguments, field) for field in by_place]  # also what was not given: its place counts
+        given = [field for field in fields if field in arguments.model_fields_set and field not in by_place]
+        names = {fields[field].name: getattr(arguments, field) for field in given}
         result = self.function(*first, **names, **(arguments.model_extra or {}))
         return _awaited(result) if inspect.isawaitable(result) else result
 
@@ -95,8 +97,8 @@ class Tool:
 def result_text(value: Any) -> str:
     """Return what a function returned as a model reads it: text as it is, data as JSON, the rest as a prompt has it."""
     text = value if isinstance(value, str) else _json(value)
-    if text is None:
-        text = str(value)
+    text = str(value) if text is None else text
+    text = text.encode("utf-8", "replace").decode()  # half a character can be neither kept nor sent
     if len(text) <= LONGEST_RESULT:
         return text
     return f"{text[:LONGEST_RESULT]}\n(… cut: the first {LONGEST_RESULT:,} of {len(text):,} characters)"
@@ -112,7 +114,7 @@ def _documented(function: Any) -> tuple[str, dict[str, str]]:
     """Return what a docstring says of a function and its parameters, in NumPy's, Google's or Sphinx's style."""
     import docstring_parser
 
-    text = inspect.getdoc(function) or ""
+    text = _docstring(function)
     try:
         found = docstring_parser.parse(text)
     except docstring_parser.ParseError:
@@ -121,14 +123,23 @@ def _documented(function: Any) -> tuple[str, dict[str, str]]:
     return about, {item.arg_name: item.description for item in found.params if item.description}
 
 
+def _docstring(function: Any) -> str:
+    """Return what was written about a function, and not about the class that it happens to be an object of."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    if inspect.isclass(function):
+        return inspect.cleandoc(vars(function).get("__doc__") or "")
+    call = None if inspect.isroutine(function) else type(function).__call__.__doc__
+    return inspect.cleandoc(call) if call else inspect.getdoc(function) or ""
+
+
 def _takes(name: str, function: Callable[..., Any], texts: Mapping[str, str]) -> type[BaseModel]:
     """Return a function's parameters as a pydantic model, whose fields are numbered: as aliases, names may be any."""
-    from pydantic import ConfigDict, PydanticUserError, create_model
-    from pydantic.errors import PydanticSchemaGenerationError
+    from pydantic import ConfigDict, create_model
 
     try:
         parameters = inspect.signature(function, eval_str=True).parameters.values()
-    except (ValueError, TypeError, NameError) as error:
+    except Exception as error:  # noqa: BLE001 - an annotation in quotes may be any code, or none
         raise ToolError(f"{name} does not say what it takes ({error}); nothing was sent.", _WRAP_IT) from None
     rest = {parameter.kind: parameter.name for parameter in parameters}
     if inspect.Parameter.VAR_POSITIONAL in rest:
@@ -136,9 +147,10 @@ def _takes(name: str, function: Callable[..., Any], texts: Mapping[str, str]) ->
         raise ToolError(f"{name} takes *{star}, but models name all arguments; nothing was sent.", _WRAP_IT)
     fields = {f"p{number}": _field(parameter, texts) for number, parameter in enumerate(_named(parameters))}
     config = ConfigDict(extra="allow" if inspect.Parameter.VAR_KEYWORD in rest else "forbid")
+    defined_in = getattr(function, "__module__", None) or __name__  # where names in quotes mean something
     try:
-        return create_model(name, __config__=config, **fields)  # type: ignore[call-overload, no-any-return]
-    except (PydanticSchemaGenerationError, PydanticUserError) as error:
+        return create_model(name, __config__=config, __module__=defined_in, **fields)  # type: ignore[call-overload, no-any-return]
+    except Exception as error:  # noqa: BLE001 - as above, for what stands in quotes within an annotation
         raise _not_data(name, error) from None
 
 
@@ -161,8 +173,10 @@ def _schema(name: str, takes: type[BaseModel]) -> dict[str, Any]:
 
 def _not_data(name: str, error: Exception) -> ToolError:
     kind = re.search(r"<class '([\w.]+)'>", str(error))
-    what = f"a {kind[1]}" if kind else "a type"
-    return ToolError(f"{name} takes {what} that JSON cannot carry; nothing was sent.", _WRAP_IT)
+    if kind:
+        return ToolError(f"{name} takes a {kind[1]} that JSON cannot carry; nothing was sent.", _WRAP_IT)
+    why = re.split(r"\.\s|[;\n]", str(error))[0].rstrip(".")
+    return ToolError(f"{name} takes what JSON cannot carry ({why}); nothing was sent.", _WRAP_IT)
 
 
 _WRAP_IT = "Wrap it in a function whose parameters are str, int, float, bool, list, dict or a pydantic model."
@@ -183,7 +197,7 @@ def _field(parameter: inspect.Parameter, texts: Mapping[str, str]) -> tuple[Any,
     if parameter.default is parameter.empty:
         return kind, Field(**told)
     default = parameter.default
-    if _json(default) is None:  # a model is not told of a default that it could not write
+    if not _can_be_written(default):  # a model is not told of it
         return kind, Field(default_factory=lambda: default, **told)
     return kind, Field(default, **told)
 
@@ -191,7 +205,7 @@ def _field(parameter: inspect.Parameter, texts: Mapping[str, str]) -> tuple[Any,
 def _object(arguments: str) -> Any:
     """Return the JSON of a call's arguments; some models write it twice over, or nothing where there are none."""
     try:
-        value = json.loads(arguments or "{}")
+        value = json.loads(arguments.strip() or "{}")
         value = json.loads(value) if isinstance(value, str) else value
     except (ValueError, RecursionError):
         raise ValueError("the arguments are no JSON") from None
@@ -216,25 +230,43 @@ def _json(value: Any) -> str | None:
         return None
 
 
+def _can_be_written(value: Any) -> bool:
+    """Say whether a value is JSON, of which NaN and Infinity are no part."""
+    from pydantic_core import PydanticSerializationError, to_jsonable_python
+
+    try:
+        json.dumps(to_jsonable_python(value), allow_nan=False)
+    except (PydanticSerializationError, ValueError, RecursionError):
+        return False
+    return True
+
+
 def _awaited(awaitable: Awaitable[Any]) -> Any:
-    """Wait for a coroutine in a loop of its own: the kernel's is busy with the cell that asks."""
+    """Wait for a coroutine in a loop of its own: the kernel's is busy with the cell that asks.
+
+    An interrupt cancels it, so that it can clean up; for one that does not end then nobody waits.
+    """
+    came: Future[Any] = Future()
+    tasks: list[asyncio.Task[Any]] = []
 
     async def wait() -> Any:
+        tasks.extend(filter(None, [asyncio.current_task()]))
         return await awaitable
 
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(
-        target=contextvars.copy_context().run, args=(loop.run_forever,), name="mixroute-tool", daemon=True
-    )
+    def run() -> None:
+        try:
+            came.set_result(asyncio.run(wait()))
+        except BaseException as error:  # noqa: BLE001 - also SystemExit, which nobody would hear of in a thread
+            came.set_exception(error)
+
+    thread = threading.Thread(target=contextvars.copy_context().run, args=(run,), name="mixroute-tool", daemon=True)
     thread.start()
-    future = asyncio.run_coroutine_threadsafe(wait(), loop)
-    done = threading.Event()
-    future.add_done_callback(lambda _: done.set())
     try:
-        while not done.wait(_LISTEN):
-            pass  # an interrupt comes through between two waits
-        return future.result()
-    finally:
-        future.cancel()
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(1)
+        while thread.is_alive():
+            thread.join(_LISTEN)  # an interrupt comes through between two waits
+    except KeyboardInterrupt:
+        for task in tasks:
+            task.get_loop().call_soon_threadsafe(task.cancel)
+        thread.join(_LEAVE)
+        raise
+    return came.result()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -42,6 +42,11 @@ class ToolCall:
         """Return the call as it stands in the assistant's message."""
         function = {"name": self.name, "arguments": self.arguments}
         return {"id": self.id, "type": "function", "function": function, **self.extra}
+
+    def cleaned(self, clean: Callable[[str], str]) -> ToolCall:
+        """Return the call without what must not be kept."""
+        extra = json.loads(clean(json.dumps(self.extra))) if self.extra else self.extra
+        return ToolCall(clean(self.id), clean(self.name), clean(self.arguments), extra)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +90,7 @@ class CallsBuilder:
 
     def __init__(self) -> None:
         self._calls: list[CallPiece] = []
+        self._made_ids: dict[int, str] = {}  # apart, since the call's own may still come
 
     def add(self, piece: CallPiece) -> None:
         """Take in one more piece: of the call that it belongs to, or of a new one."""
@@ -103,22 +109,22 @@ class CallsBuilder:
 
     def calls(self) -> tuple[ToolCall, ...]:
         """Return the calls so far; one without an id of its own gets one, as each result has to name its call."""
-        ids: set[str] = set()
-        calls = []
+        calls: dict[str, ToolCall] = {}
         for place, call in enumerate(self._calls):
-            if not call.id or call.id in ids:
-                self._calls[place] = replace(call, id=f"call_{uuid.uuid4().hex[:16]}")
-            named = self._calls[place]
-            ids.add(named.id)
-            calls.append(ToolCall(named.id, named.name, named.arguments, named.extra))
-        return tuple(calls)
+            known = calls.get(call.id)
+            if known is not None and (known.name, known.arguments) == (call.name, call.arguments):
+                continue  # the same call, told again as a whole
+            own = call.id if known is None else ""
+            call_id = own or self._made_ids.setdefault(place, f"call_{uuid.uuid4().hex[:16]}")
+            calls[call_id] = ToolCall(call_id, call.name, call.arguments, call.extra)
+        return tuple(calls.values())
 
     def _place(self, piece: CallPiece) -> int | None:
         """Return the place of the call that a piece goes on with; ``None`` where it begins another one."""
         places = list(range(len(self._calls)))[::-1]
         if piece.index is not None:
             places = [place for place in places if self._calls[place].index == piece.index]
-        elif piece.id:
+        if piece.id:
             places = [place for place in places if self._calls[place].id == piece.id] or places
         place = next(iter(places), None)
         return None if place is None or _begins(piece, self._calls[place]) else place
@@ -126,11 +132,13 @@ class CallsBuilder:
 
 def _begins(piece: CallPiece, call: CallPiece) -> bool:
     """Say whether a piece that seems to go on with a call begins another: some number all calls alike, or none."""
-    if piece.id and call.id:
-        return piece.id != call.id
+    if piece.id and call.id and piece.id != call.id:
+        return True
     if not piece.name or not call.name:
         return False
-    return _is_whole(call.arguments) or (piece.index is None and piece.name != call.name)
+    if piece.index is None and piece.name != call.name:
+        return True
+    return bool(piece.arguments.strip()) and _is_whole(call.arguments)  # a last piece may be named, and empty
 
 
 def _is_whole(arguments: str) -> bool:
@@ -143,9 +151,9 @@ def _is_whole(arguments: str) -> bool:
 
 def _arguments(value: Any) -> str:
     """Return arguments as JSON text: some gateways send the object itself, or nothing where there are none."""
-    if value is None or isinstance(value, str):
-        return value or ""
-    return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, str):
+        return value
+    return "" if value in (None, {}) else json.dumps(value, ensure_ascii=False)  # after which the text may follow
 
 
 def _text(value: Any) -> str:

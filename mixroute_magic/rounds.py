@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from asyncio import CancelledError
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from mixroute_magic.conversation.turn import REPAIR
 from mixroute_magic.display.exchange import call_line
 from mixroute_magic.errors import SchemaError, StreamError, ToolError
 from mixroute_magic.prompt.tools import error_text, result_text
+from mixroute_magic.tables import counted
 from mixroute_magic.wire import Message
 
 if TYPE_CHECKING:
@@ -142,7 +144,8 @@ class Rounds:
         self._calls += len(reply.tool_calls)
         if self._rounds > MOST_ROUNDS or self._calls > MOST_CALLS:
             raise ToolError(
-                f"The model called tools {self._calls} times in {self._rounds} rounds and gave no answer; no more run.",
+                f"The model called tools {counted(self._calls, 'time')} in {counted(self._rounds, 'round')} "
+                "and gave no answer; no more run.",
                 "Ask more precisely, or for less at once.",
             )
         calls = tuple(map(_sendable, reply.tool_calls))
@@ -162,7 +165,7 @@ class Rounds:
             return error_text(f"there is no tool {call.name}; there are: {', '.join(self._tools)}")
         try:
             arguments = tool.read(call.arguments)
-        except ValueError as error:
+        except Exception as error:  # noqa: BLE001 - a validator of the notebook's own may raise anything
             return error_text(f"{error}. You wrote: {call.arguments[:200]}")
         if self._consent.lacks(tool):
             doing(f"waiting for your word on {tool.name}")
@@ -171,7 +174,7 @@ class Rounds:
         doing(f"running {tool.name}")
         try:
             text = result_text(tool.call(arguments))
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a tool raises, the model and the user are told
+        except (Exception, SystemExit, CancelledError) as error:  # noqa: BLE001 - whatever a tool raises is told
             text = error_text(error)
         return error_text("the result holds an API key, and was not sent") if self._withheld(text) else text
 
@@ -194,11 +197,14 @@ class Rounds:
 def _sendable(call: ToolCall) -> ToolCall:
     """Return a call as it can go back: gateways refuse names and arguments that are out of form."""
     name = re.sub(r"[^A-Za-z0-9_-]", "_", call.name)[:64] or "unnamed"
-    return replace(call, name=name, arguments=call.arguments if _is_object(call.arguments) else "{}")
+    return replace(call, name=name, arguments=_object_in(call.arguments))
 
 
-def _is_object(text: str) -> bool:
+def _object_in(arguments: str) -> str:
+    """Return the JSON object that arguments are, perhaps written twice over; an empty one where they are none."""
     try:
-        return isinstance(json.loads(text), dict)
+        value = json.loads(arguments)
+        text = value if isinstance(value, str) else arguments
+        return text if isinstance(json.loads(text), dict) else "{}"
     except (ValueError, RecursionError):
-        return False
+        return "{}"

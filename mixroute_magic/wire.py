@@ -241,7 +241,7 @@ class ReplyBuilder:
         return Reply(
             text=self._clean("".join(self._text)),
             reasoning=self._clean("".join(self._reasoning)),
-            tool_calls=self._calls.calls(),
+            tool_calls=tuple(call.cleaned(self._clean) for call in self._calls.calls()),
             model=self._model,
             finish_reason=self._finish_reason,
             usage=self._usage,

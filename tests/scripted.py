@@ -7,7 +7,9 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Iterable, Iterator
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import repeat
@@ -47,7 +49,7 @@ class Reset:
 
 
 Piece = bytes | Pause | Until | Reset
-Script = bytes | Iterable[Piece]
+Script = bytes | Iterable[Piece] | Callable[[Asked], bytes]
 
 
 def event(data: Any) -> bytes:
@@ -94,6 +96,29 @@ def reply(
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + payload
 
 
+def forwarding(base_url: str) -> Callable[[Asked], bytes]:
+    """Return the script that lets another gateway answer, so that what that was asked is kept here."""
+
+    def script(asked: Asked) -> bytes:
+        method, path, _ = asked.line.split(" ")
+        url = base_url + path.removeprefix("/v1")
+        request = urllib.request.Request(url, asked.raw_body or None, method=method)
+        for name in ("authorization", "content-type"):
+            request.add_header(name, asked.headers.get(name, ""))
+        try:
+            with _NO_PROXY.open(request, timeout=PATIENCE) as response:
+                status, body, theirs = response.status, response.read(), response.headers
+        except urllib.error.HTTPError as refused:
+            status, body, theirs = refused.code, refused.read(), refused.headers
+        ours = {name: value for name, value in theirs.items() if name.lower().startswith("x-")}
+        return reply(status, body, theirs.get("Content-Type", ""), **ours)
+
+    return script
+
+
+_NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
 class ScriptedGateway:
     """Plays one script a request, in order; the last one again for any further request.
 
@@ -138,7 +163,9 @@ class ScriptedGateway:
                 name, _, value = header.partition(":")
                 headers[name.lower()] = value.strip()
             body = stream.read(int(headers.get("content-length", 0)))
-            script = self._script(Asked(line, headers, body))
+            asked = Asked(line, headers, body)
+            script = self._script(asked)
+            script = script(asked) if callable(script) else script
             try:
                 self._send(connection, [script] if isinstance(script, bytes) else script)
             except OSError:

@@ -12,6 +12,7 @@ __all__ = ["clean_json", "clean_text", "read_messages"]
 
 _PLAIN = 2  # fields of a message: its role, and its text
 _MOST_PARTS = 100
+_MOST_CALLS = 100
 _FIELDS: dict[str, set[str]] = {
     "system": {"role", "content"},
     "user": {"role", "content"},
@@ -69,12 +70,17 @@ def _is_sound(message: Message) -> bool:
         return 0 < len(content) <= _MOST_PARTS and all(map(_is_part, content))
     if message.role == "tool":
         return isinstance(content, str) and isinstance(extra.get("tool_call_id"), str)
-    calls = extra.get("tool_calls", [])
-    if not isinstance(calls, list) or len(message.tool_calls) != len(calls):
+    if "tool_calls" in extra and not _are_calls(message):
         return False
     if not isinstance(extra.get("reasoning_content", ""), str):
         return False
-    return isinstance(content, str) or (content is None and bool(calls))
+    return isinstance(content, str) or (content is None and "tool_calls" in extra)
+
+
+def _are_calls(message: Message) -> bool:
+    """Say whether what a message calls are calls, at least one, and each with an id of its own."""
+    calls, ids = message.extra["tool_calls"], {call.id for call in message.tool_calls}
+    return isinstance(calls, list) and 0 < len(calls) <= _MOST_CALLS and len(ids) == len(calls)
 
 
 def _is_part(part: Any) -> bool:

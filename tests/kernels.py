@@ -87,10 +87,17 @@ class Ran:
             self._heard.append(self.reply)
         return self
 
-    def answer(self, typed: str) -> None:
-        """Type what the cell asks for."""
-        self._heard.append(self._client.get_stdin_msg(timeout=PATIENCE))
+    def asks(self) -> str:
+        """Wait until the cell asks for something to be typed, and return its prompt."""
+        message = self._client.get_stdin_msg(timeout=PATIENCE)
+        self._heard.append(message)
+        return str(message["content"]["prompt"])
+
+    def answer(self, typed: str) -> str:
+        """Type what the cell asks for, and return its prompt."""
+        prompt = self.asks()
         self._client.input(typed)
+        return prompt
 
     def contents(self, kind: str) -> list[dict[str, Any]]:
         """Return the contents of all messages of one type."""

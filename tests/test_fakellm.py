@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from callers import Caller, joined_calls, read_event
+from calling import check, results, steps
+from kernels import Kernel
+from scripted import forwarding, scripted
 from servers import wait_for
 
 if TYPE_CHECKING:
@@ -101,3 +104,25 @@ def test_it_calls_in_a_whole_reply_too_and_only_a_tool_that_is_offered(caller: C
     assert message["content"] is None
     assert len({call["id"] for call in message["tool_calls"]}) == 2
     assert caller.message(messages)["content"] == "No tool was offered."
+
+
+WEATHER = """
+def get_weather(city: str) -> str:
+    "Return the current weather in a city."
+    return {"Paris": "18 °C", "東京": "21 °C"}[city]
+"""
+
+
+def test_a_cell_gets_its_answer_from_two_calls(tmp_path: Path, base_url: str) -> None:
+    with scripted(forwarding(base_url)) as gateway, Kernel(tmp_path, gateway.base_url) as kernel:
+        kernel.run(WEATHER)
+        # It keeps results by question: another one is another conversation.
+        ran = kernel.run("%%chat --tool get_weather --yes\nWhich is warmer, Paris or Tokyo?", "first")
+        again = kernel.run("%%chat\nThank you.", "second")
+    check(gateway.bodies)
+    assert (ran.status, again.status) == ("ok", "ok")
+    assert results(gateway.bodies[1]) == ["18 °C", "21 °C"]
+    calls = steps(gateway.bodies[1])[0]["tool_calls"]
+    assert [json.loads(item["function"]["arguments"]) for item in calls] == [{"city": city} for city in CITIES]
+    assert ran.metadata["messages"][-1]["content"] == FINAL
+    assert gateway.bodies[-1]["messages"][:-1] == ran.metadata["messages"]

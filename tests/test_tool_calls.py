@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -528,6 +531,21 @@ def test_whatever_a_tool_does_the_model_is_told(shell: Shell, name: str, argumen
     assert results(gateway.bodies[1]) == [told]
 
 
+def test_a_script_in_which_nobody_can_answer_fails_at_the_question(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (
+        scripted(asking(part(ONE, **NAMED_ONE, index=0)), whole("Next.")) as gateway,
+        Path(os.devnull).open() as nobody,
+        pytest.raises(e.ToolError, match="add needs your consent, and nobody can be asked here"),
+    ):
+        monkeypatch.setattr(sys, "stdin", nobody)
+        shell.ask_at(gateway.base_url)
+        shell.chat("First?", "--tool add")
+    assert shell.ran == []
+    assert len(gateway.bodies) == 1
+
+
 def test_what_a_tool_prints_is_seen(shell: Shell, capsys: pytest.CaptureFixture[str]) -> None:
     with scripted(asking(part("", index=0, id="c1", name="prints")), whole("Done.")) as gateway:
         shell.ask_at(gateway.base_url)
@@ -603,6 +621,7 @@ def legal(draw: st.DrawFn) -> tuple[list[tuple[str, str, str]], list[dict[str, A
     return calls, pieces
 
 
+@settings(max_examples=50, deadline=None)
 @given(legal(), st.data())
 def test_any_cut_of_a_stream_gives_the_same_calls_also_when_looked_at_on_the_way(
     stream: tuple[list[tuple[str, str, str]], list[dict[str, Any]]], data: st.DataObject

@@ -252,7 +252,7 @@ class TestInterrupts:
         before = time.monotonic()
         desk.kernel.interrupt()
         assert ran.wait().status == "error"
-        assert time.monotonic() - before < 2  # on a quiet machine a third of a second
+        assert time.monotonic() - before < 2  # mostly within a tenth; the rest is for a busy machine
         assert len(ran.lines) == 2
         assert ran.lines[0].startswith("Interrupted: ")
         assert ran.metadata["status"] == "interrupted"

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mixroute_magic.errors import ToolError
+from mixroute_magic.prompt.values import as_text
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -97,7 +98,7 @@ class Tool:
 def result_text(value: Any) -> str:
     """Return what a function returned as a model reads it: text as it is, data as JSON, the rest as a prompt has it."""
     text = value if isinstance(value, str) else _json(value)
-    text = str(value) if text is None else text
+    text = as_text(value).text if text is None else text
     text = text.encode("utf-8", "replace").decode()  # half a character can be neither kept nor sent
     if len(text) <= LONGEST_RESULT:
         return text

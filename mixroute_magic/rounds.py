@@ -130,7 +130,7 @@ class Rounds:
         """
         if reply.tool_calls:
             return self._results(reply, doing)
-        return self._repair(reply.text, self._schema) if self._schema is not None else ()
+        return self._repair(reply, self._schema) if self._schema is not None else ()
 
     def _results(self, reply: Reply, doing: Callable[[str], None]) -> tuple[Message, ...]:
         if not self._tools and reply.text.strip():
@@ -178,11 +178,13 @@ class Rounds:
             text = error_text(error)
         return error_text("the result holds an API key, and was not sent") if self._withheld(text) else text
 
-    def _repair(self, text: str, schema: Schema) -> tuple[Message, ...]:
+    def _repair(self, reply: Reply, schema: Schema) -> tuple[Message, ...]:
         """Ask once more where the answer does not fit the schema."""
         try:
-            schema.parse(text)
+            schema.parse(reply.text)
         except ValueError as error:
+            if reply.finish_reason == "length":
+                raise SchemaError("The answer was cut at the token limit.", "Raise --max-tokens.") from None
             if self._repaired:
                 raise SchemaError(
                     f"The answer does not fit {schema.name}, nor did the one before:\n{error}",
@@ -190,7 +192,7 @@ class Rounds:
                 ) from None
             self._repaired = True
             repair = f"{REPAIR}\n{error}\nAnswer again, with the corrected JSON alone."
-            return Message("assistant", text), Message("user", repair)
+            return Message("assistant", reply.text), Message("user", repair)
         return ()
 
 

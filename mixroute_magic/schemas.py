@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+import types
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ _ASK_AGAIN = "Ask again, ask another model, or loosen the schema."
 _MOST_PROBLEMS = 5
 _ONLY = "value"  # holds what is no object, since models are asked for objects (OpenAI's guide, "Structured outputs")
 _FENCE = re.compile(r"```\w*\s*\n(.*?)```", re.DOTALL)
+_BEGINNING = re.compile(r'\{\s*["}]|\[\s*[\[{"\]]')  # no note such as [1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +40,13 @@ class Schema:
         SchemaError
             If it is neither.
         """
-        title = re.sub(r"[^A-Za-z0-9_-]", "_", name)[:64]  # OpenAI's API reference, "response_format.json_schema.name"
-        return cls(title, *(_of_dict(name, kind) if isinstance(kind, Mapping) else _of_type(name, kind)))
+        return cls(name, *(_of_dict(name, kind) if isinstance(kind, Mapping) else _of_type(name, kind)))
 
     @property
     def response_format(self) -> dict[str, Any]:
         """The request's field that asks for it."""
-        return {"type": "json_schema", "json_schema": {"name": self.name, "schema": dict(self.json_schema)}}
+        name = re.sub(r"[^A-Za-z0-9_-]", "_", self.name)[:64]  # OpenAI's API reference, "response_format.json_schema"
+        return {"type": "json_schema", "json_schema": {"name": name, "schema": dict(self.json_schema)}}
 
     @property
     def instructions(self) -> str:
@@ -60,7 +62,10 @@ class Schema:
         ValueError
             If it does not fit; the text tells where, a line each.
         """
-        return self.check(_json_in(text))
+        try:
+            return self.check(_json_in(text))
+        except RecursionError:
+            raise ValueError("- the answer, or the schema, is nested too deeply") from None
 
     def fitting(self, text: str) -> Any:
         """Return what an answer says, or raise `SchemaError`."""
@@ -73,15 +78,16 @@ class Schema:
 def _of_type(name: str, kind: Any) -> tuple[dict[str, Any], Callable[[str], Any]]:
     from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
-    if not isinstance(kind, type) and not hasattr(kind, "__origin__") and not hasattr(kind, "__value__"):
+    named = hasattr(kind, "__origin__") or hasattr(kind, "__value__")  # list[…], Literal[…]; type aliases
+    if not named and not isinstance(kind, type | types.UnionType):
         raise SchemaError(f"{name} is no schema; nothing was sent.", _WHAT_IS)
     try:
         adapter = TypeAdapter(kind)
-        schema = adapter.json_schema()
+        schema = _with_its_type(adapter.json_schema())
     except (PydanticUserError, TypeError) as error:
-        why = str(error).partition("\n")[0]
+        why = re.split(r"\.\s|\.?$", str(error), maxsplit=1, flags=re.MULTILINE)[0]
         raise SchemaError(f"{name} cannot be written as a JSON Schema: {why}; nothing was sent.", _WHAT_IS) from None
-    wraps = schema.get("type") != "object" and "$ref" not in schema
+    wraps = schema.get("type") != "object"
 
     def check(text: str) -> Any:
         try:
@@ -99,11 +105,15 @@ def _of_dict(name: str, schema: Mapping[str, Any]) -> tuple[dict[str, Any], Call
 
     kind = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
     try:
+        json.dumps(schema, allow_nan=False)
         kind.check_schema(dict(schema))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise SchemaError(f"{name} cannot be written as JSON: {error}; nothing was sent.", _WHAT_IS) from None
     except jsonschema.SchemaError as error:
         raise SchemaError(f"{name} is no JSON Schema: {error.message}; nothing was sent.", _WHAT_IS) from None
     if schema.get("type") != "object":
         raise SchemaError(f"{name} is no JSON Schema of an object; nothing was sent.", _WHAT_IS)
+    _check_references(name, schema)
     validator = kind(dict(schema), registry=Registry())  # which fetches nothing from anywhere
 
     def check(text: str) -> Any:
@@ -119,6 +129,38 @@ def _of_dict(name: str, schema: Mapping[str, Any]) -> tuple[dict[str, Any], Call
 _WHAT_IS = 'Give a pydantic model, a dataclass, a TypedDict, or a JSON Schema: {"type": "object", "properties": …}.'
 
 
+def _check_references(name: str, schema: Mapping[str, Any]) -> None:
+    """Raise `SchemaError` if a schema refers to what does not stand in itself."""
+    from referencing import Registry
+    from referencing.exceptions import Unresolvable
+    from referencing.jsonschema import DRAFT202012
+
+    resolver = Registry().resolver_with_root(DRAFT202012.create_resource(dict(schema)))
+    for reference in _references(schema):
+        try:
+            resolver.lookup(reference)
+        except Unresolvable:
+            hint = 'Nothing is fetched: put what it means under "$defs", and refer to it as "#/$defs/…".'
+            raise SchemaError(f"{name} refers to {reference}, which is not in it; nothing was sent.", hint) from None
+
+
+def _references(part: Any) -> Iterator[str]:
+    if isinstance(part, Mapping):
+        for key, value in part.items():
+            if key == "$ref" and isinstance(value, str):
+                yield value
+            yield from _references(value)
+    elif isinstance(part, list | tuple):
+        for value in part:
+            yield from _references(value)
+
+
+def _with_its_type(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a schema that says at once what it is: pydantic writes one that holds itself as a reference."""
+    name = str(schema.get("$ref", "")).rpartition("/")[2]
+    return {**schema["$defs"][name], "$defs": schema["$defs"]} if name else schema
+
+
 def _wrapped(schema: dict[str, Any]) -> dict[str, Any]:
     definitions = {"$defs": schema.pop("$defs")} if "$defs" in schema else {}
     return {"type": "object", "properties": {_ONLY: schema}, "required": [_ONLY], **definitions}
@@ -130,20 +172,23 @@ def _unwrapped(text: str) -> Any:
 
 
 def _json_in(text: str) -> str:
-    """Return the JSON of an answer: all of it, or what its one fence holds, or what begins with its first bracket."""
-    fences = _FENCE.findall(text)
-    for candidate in (text, *(fences if len(fences) == 1 else ()), text[_first_bracket(text) :]):
+    """Return the JSON of an answer: all of it, or what its one fence holds, or what begins as JSON does."""
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError) as error:
+        why = f"- the answer is no JSON: {error}"
+    else:
+        return text
+    fences: list[str] = _FENCE.findall(text)
+    begun = [text[found.start() :] for found in [_BEGINNING.search(text)] if found]
+    for candidate in (*(fences if len(fences) == 1 else ()), *begun):
         try:
-            _, end = json.JSONDecoder().raw_decode(candidate.strip())
-        except (ValueError, RecursionError):
-            continue
-        return str(candidate.strip()[:end])
-    raise ValueError("- the answer holds no JSON")
-
-
-def _first_bracket(text: str) -> int:
-    found = re.search(r"[{\[]", text)
-    return found.start() if found else len(text)
+            _, end = json.JSONDecoder().raw_decode(candidate.lstrip())
+        except (ValueError, RecursionError) as error:
+            why = f"- the answer holds no whole JSON: {error}"
+        else:
+            return candidate.lstrip()[:end]
+    raise ValueError(why)
 
 
 def _at(path: Any) -> str:

@@ -180,8 +180,8 @@ def _json_in(text: str) -> str:
     else:
         return text
     fences: list[str] = _FENCE.findall(text)
-    begun = [text[found.start() :] for found in [_BEGINNING.search(text)] if found]
-    for candidate in (*(fences if len(fences) == 1 else ()), *begun):
+    begun: list[str] = [text[found.start() :] for found in [_BEGINNING.search(text)] if found]
+    for candidate in [*(fences if len(fences) == 1 else []), *begun]:
         try:
             _, end = json.JSONDecoder().raw_decode(candidate.lstrip())
         except (ValueError, RecursionError) as error:

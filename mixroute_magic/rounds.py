@@ -8,10 +8,10 @@ from asyncio import CancelledError
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from mixroute_magic.conversation.turn import REPAIR
 from mixroute_magic.display.exchange import call_line
 from mixroute_magic.errors import SchemaError, StreamError, ToolError
 from mixroute_magic.prompt.tools import error_text, result_text
+from mixroute_magic.schemas import repair
 from mixroute_magic.tables import counted
 from mixroute_magic.wire import Message
 
@@ -191,8 +191,7 @@ class Rounds:
                     "Run the cell again, ask another model with -m, or loosen the schema.",
                 ) from None
             self._repaired = True
-            repair = f"{REPAIR}\n{error}\nAnswer again, with the corrected JSON alone."
-            return Message("assistant", reply.text), Message("user", repair)
+            return Message("assistant", reply.text), Message("user", repair(error))
         return ()
 
 

@@ -14,10 +14,11 @@ from typing import Any
 
 from mixroute_magic.errors import SchemaError
 
-__all__ = ["Schema"]
+__all__ = ["Schema", "is_repair", "problems_in", "repair"]
 
 _ASK_AGAIN = "Ask again, ask another model, or loosen the schema."
 _MOST_PROBLEMS = 5
+_REPAIR = "This does not fit the JSON Schema:"
 _ONLY = "value"  # holds what is no object, since models are asked for objects (OpenAI's guide, "Structured outputs")
 _FENCE = re.compile(r"```\w*\s*\n(.*?)```", re.DOTALL)
 _BEGINNING = re.compile(r'\{\s*["}]|\[\s*[\[{"\]]')  # no note such as [1]
@@ -73,6 +74,21 @@ class Schema:
             return self.parse(text)
         except ValueError as error:
             raise SchemaError(f"The answer does not fit {self.name}:\n{error}", _ASK_AGAIN) from None
+
+
+def repair(problems: ValueError) -> str:
+    """Return what is sent where an answer does not fit: no user ever said it."""
+    return f"{_REPAIR}\n{problems}\n\nAnswer again, with the corrected JSON alone."
+
+
+def is_repair(text: str) -> bool:
+    """Tell whether a user's message is what `repair` makes."""
+    return text.startswith(_REPAIR)
+
+
+def problems_in(text: str) -> str:
+    """Return the problems that `repair` made a message of, a line each."""
+    return text.removeprefix(_REPAIR).rpartition("\n\n")[0].strip()
 
 
 def _of_type(name: str, kind: Any) -> tuple[dict[str, Any], Callable[[str], Any]]:

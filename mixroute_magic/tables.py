@@ -9,7 +9,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 __all__ = ["Table", "counted", "markdown_text"]
 
@@ -44,15 +44,16 @@ class Table:
         data = {"text/plain": repr(self), "text/markdown": self.to_markdown(), "text/html": self.to_html()}
         return data, {"mixroute": dict(self.record)} if self.record else {}
 
-    def to_markdown(self) -> str:
-        """Return the table as GitHub's Markdown."""
-        parts = [markdown_text(self.caption)]
+    def to_markdown(self, written: Callable[[str], str] | None = None) -> str:
+        """Return the table as GitHub's Markdown, its texts ``written`` so that they mean nothing."""
+        written = written or markdown_text
+        parts = [written(self.caption)]
         if self.rows:
             header = list(self.header) or [""] * len(self.rows[0])
             rule = ["--:" if column in self.numbers else ":--" for column in range(len(header))]
-            rows = [[markdown_text(cell) for cell in row] for row in (header, *self.rows)]
+            rows = [[written(cell) for cell in row] for row in (header, *self.rows)]
             parts.append("\n".join(f"| {' | '.join(row)} |" for row in (rows[0], rule, *rows[1:])))
-        return "\n\n".join([*parts, *map(markdown_text, self.notes)])
+        return "\n\n".join([*parts, *map(written, self.notes)])
 
     def to_html(self) -> str:
         """Return the table as HTML that takes the front end's own style."""

@@ -91,12 +91,11 @@ GUARDS = [
     Guard("the footer", "as_html(last)", "last", "output"),
     Guard("reasoning", "<p>{as_html(reasoning)}</p>", "<p>{reasoning}</p>", "output"),
     Guard("what was said before", "return make_safe(quoted)", "return quoted", "exchange"),
-    Guard(
-        "the call of a tool", "<code>{as_html(call_line(call))}</code>", "<code>{call_line(call)}</code>", "exchange"
-    ),
-    Guard("the arguments of a call", "{as_pre(_pretty(call.arguments))}", "{_pretty(call.arguments)}", "exchange"),
-    Guard("the result of a call", "{as_pre(result)}", "{result}", "exchange"),
-    Guard("the beginning of a result", "as_html(_short(result, _LONGEST))", "_short(result, _LONGEST)", "exchange"),
+    Guard("the call of a tool", "{as_html(call_line(call))}", "{call_line(call)}", "exchange"),
+    Guard("arguments, results, and answers that did not fit", "map(as_pre, texts)", "texts", "exchange"),
+    Guard("why it is asked again", "as_html(_why_again(answer, problems))", "_why_again(answer, problems)", "exchange"),
+    Guard("records", "table.to_markdown(as_html)", "table.to_markdown(str)", "formats"),
+    Guard("the beginning of a result", "as_html(_short(result))", "_short(result)", "exchange"),
     Guard("the sentence above outputs", "as_html(self.sentence)", "self.sentence", "output"),
 ]
 

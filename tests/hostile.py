@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -185,7 +186,7 @@ FAULTS = """(root) => {
   const attributes = new Set(("href class id target rel align style start type disabled checked title width valign " +
     "data-jupyter-id").split(" "));
   const styles = new Set(("text-align vertical-align line-height font-size background margin white-space word-break " +
-    "overflow-wrap").split(" "));
+    "overflow-wrap overflow text-overflow").split(" "));
   const isStyle = (style) => !style.trim() || (styles.has(style.split(":")[0].trim()) && !/[(\\\\]/.test(style));
   const isFault = (element) => {
     if (element.closest("mjx-container")) return isFaultOfFormula(element);
@@ -244,6 +245,7 @@ def made(answers: Mapping[str, str]) -> dict[str, dict[str, str]]:
     from mixroute_magic.display.exchange import to_html
     from mixroute_magic.display.markdown import make_safe
     from mixroute_magic.display.output import Ending, Shown, bundle
+    from mixroute_magic.schemas import repair
     from mixroute_magic.wire import Message, Reply
 
     def live(text: str) -> str:
@@ -263,10 +265,13 @@ def made(answers: Mapping[str, str]) -> dict[str, dict[str, str]]:
 
     def steps(text: str) -> list[Message]:
         calls = [ToolCall(text, name, arguments).to_wire() for name, arguments in ((text, "{}"), ("f", text))]
-        return [Message("assistant", None, {"tool_calls": calls}), Message("tool", text, {"tool_call_id": text})]
+        said = [Message("assistant", None, {"tool_calls": calls}), Message("tool", text, {"tool_call_id": text})]
+        return [*said, Message("assistant", text), Message("user", repair(ValueError(text)))]
 
     def forms(text: str) -> str:
-        return "\n\n".join(shown(text, form=form) for form in ("text", "json", "record", "code"))
+        records = json.dumps([{text: text}, {text: [text, 1], "a": {text: None}}])
+        answers = [*((text, form) for form in ("text", "json", "record", "code")), (records, "record")]
+        return "\n\n".join(bundle(ending(said, form=form))["text/markdown"] for said, form in answers)
 
     def table(text: str) -> str:
         return shown(text, alternatives=[ending(text), ending(CODE), ending(text), ending(LABEL)])

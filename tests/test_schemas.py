@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import html
 import json
 import re
 import sqlite3
@@ -252,7 +253,8 @@ def shape(): ...
 GOOD = '{"name": "Taipei", "people": 3}'
 BAD = '{"name": "Taipei", "inhabitants": 3}'
 TOO_BAD = '{"people": "three"}'
-LIST = '{"value": [{"name": "Taipei", "people": 3}, {"name": "<b>| $x$", "people": 12}]}'
+HOSTILE = '{"name": "<b>| $x$", "people": 12, "near": ["a", 1, null], "more": [{"b": 2}]}'
+LIST = f'{{"value": [{{"name": "Taipei", "people": 3}}, {HOSTILE}]}}'
 REFUSED = reply(400, {"error": {"message": "This response_format type is unavailable now", "code": "invalid"}})
 REFUSED_OTHERWISE = reply(400, {"error": {"message": "max_tokens is too large", "code": "invalid"}})
 
@@ -306,7 +308,7 @@ WORDS = "Answer with one JSON object that fits this JSON Schema, and with nothin
 SCHEMA_IN_WORDS = ("system", WORDS + json.dumps(FORMAT["json_schema"]["schema"]))
 REPAIR = (
     "user",
-    "This does not fit the JSON Schema:\n- people: Field required\nAnswer again, with the corrected JSON alone.",
+    "This does not fit the JSON Schema:\n- people: Field required\n\nAnswer again, with the corrected JSON alone.",
 )
 
 
@@ -340,10 +342,14 @@ class TestAsking:
             assert desk.kernel.value("r.parsed") == "name='Taipei' people=3"
             assert desk.kernel.value("(r.usage.input_tokens, r.usage.output_tokens)") == "(50, 200)"
             assert desk.rows()[len(before) :] == [("some-model", "complete")] * 2
-            assert "> This does not fit the JSON Schema:\n> - people: Field required" in ran.markdown
-            assert ran.text.index('"inhabitants"') < ran.text.index("This does not fit") < ran.text.index('"people": 3')
+            folded, shown = ran.markdown.split("\n\n")[:2]
+            why = "The answer did not fit, and was asked for again: people: Field required"
+            assert why in html.unescape(folded.partition("</summary>")[0])
+            assert '"inhabitants": 3' in html.unescape(folded.partition("</summary>")[2])
+            assert '"people": 3' in shown
+            assert ran.text.startswith(why + '\n\n{\n  "name": "Taipei",\n  "people": 3\n}\n\nserved · 50 → 200 tokens')
             assert [message["content"] for message in ran.metadata["messages"]] == ["Which city?", BAD, REPAIR[1], GOOD]
-            assert any("This does not fit" in frame.get("html", "") for frame in ran.frames)
+            assert any(why in html.unescape(frame.get("html", "")) for frame in ran.frames)
             desk.kernel.run("%chat and now", "b")
             assert [words for _, words in said(gateway.bodies[-1])][-3:] == [REPAIR[1], GOOD, "and now"]
 
@@ -438,7 +444,7 @@ class TestAsking:
             assert [answer["status"] for answer in ran.metadata["alternatives"]] == ["complete", "complete", "failed"]
             values = "[City(name='Taipei', people=3), City(name='Taipei', people=3), None]"
             assert desk.kernel.value("[reply.parsed for reply in replies]") == values
-            assert ran.text.count("This does not fit the JSON Schema:") == 2
+            assert ran.text.count("The answer did not fit, and was asked for again:") == 2
             assert "SchemaError: The answer does not fit City, nor did the one before:" in ran.text
             assert sorted(body["model"] for body in gateway.bodies) == ["a", "b", "b", "c", "c"]
             assert sorted(desk.rows()[len(before) :]) == [
@@ -527,9 +533,11 @@ class TestShown:
             desk.begin(gateway)
             ran = desk.ask("--schema Cities -o r")
             table = ran.markdown.split("\n\n")[0].split("\n")
-            assert table[:3] == ["| name | people |", "| :-- | --: |", "| Taipei | 3 |"]
-            assert "<b>" not in ran.markdown
-            assert ran.text.startswith("name      people\n────────  ──────\nTaipei         3\n<b>| $x$      12\n")
+            assert table[:3] == ["| name | people | near | more |", "| :-- | --: | :-- | :-- |", "| Taipei | 3 |  |  |"]
+            assert html.unescape(table[3]) == '| <b>| $x$ | 12 | a, 1,  | [{"b": 2}] |'
+            assert not re.search(r"[<>$\\\[\]*_`]", table[3])
+            assert ran.text.startswith("name      people")
+            assert "\n<b>| $x$      12  a, 1,   [{" in ran.text
             assert desk.kernel.value("[city.people for city in r.parsed]") == "[3, 12]"
             assert ran.metadata["messages"][-1]["content"] == LIST
 

@@ -12,13 +12,13 @@ from typing import Any
 
 from mixroute_magic.conversation.messages import clean_json, clean_text, read_messages
 from mixroute_magic.options import MOST_MODELS, is_thread_name
+from mixroute_magic.schemas import is_repair
 from mixroute_magic.wire import Message, Usage
 
 __all__ = [
     "COMPLETE",
     "FAILED",
     "INTERRUPTED",
-    "REPAIR",
     "VERSION",
     "Turn",
     "answer_to",
@@ -32,9 +32,6 @@ COMPLETE, INTERRUPTED, FAILED = "complete", "interrupted", "failed"
 
 VERSION = 1
 """Of the records that this package writes."""
-
-REPAIR = "This does not fit the JSON Schema:"
-"""Begins what a user never said: what is sent where an answer does not have the shape that was asked for."""
 
 _TEXTS = ("served_model", "finish_reason", "request_hash", "request_id", "created", "context")
 _LONGEST = 1e9  # seconds
@@ -193,7 +190,7 @@ class Turn:
 
 
 def _is_question(message: Message) -> bool:
-    return message.role == "user" and not message.text.startswith(REPAIR)
+    return message.role == "user" and not is_repair(message.text)
 
 
 def labels(models: Sequence[str]) -> list[str]:

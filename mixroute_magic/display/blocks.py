@@ -70,7 +70,7 @@ class Blocks:
 
     def insert(self, html: str) -> None:
         """Put a block of HTML below what has come so far, of which nothing stays open."""
-        self.add("\n\n")  # whoever copies the source finds what follows apart
+        self.add("\n" if self._plain else "\n\n")  # whoever copies the source finds what follows apart
         frame = self.take(ended=True)
         self._inserted = replace(frame, html=frame.html + html)
         self._fence = _ENDLESS if self._plain else ""

@@ -1,4 +1,4 @@
-"""What was said and done before an answer: earlier questions, calls of tools, and their results."""
+"""What was said and done before an answer: earlier questions, calls of tools, and answers that did not fit."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mixroute_magic.display.markdown import as_html, as_pre, make_safe, parser, without_controls
 from mixroute_magic.parts import described
+from mixroute_magic.schemas import is_repair, problems_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -18,32 +19,44 @@ if TYPE_CHECKING:
 __all__ = ["call_line", "to_html", "to_markdown", "to_plain"]
 
 _LONGEST = 60  # characters of arguments, or of a result, in the line that stands for a call
+_ONE_LINE = "margin:0.5em 0;overflow:hidden;text-overflow:ellipsis;white-space:nowrap"
 _LONGEST_ASKED = 2_000  # of what a person is asked to allow
 
 
 def to_markdown(messages: Sequence[Message]) -> list[str]:
     """Return messages as Markdown, a part each."""
-    return _parts(messages, _quoted, _folded)
+    return _parts(messages, _quoted, _folded_call, _folded_answer)
 
 
 def to_plain(messages: Sequence[Message]) -> list[str]:
     """Return messages as text, a part each."""
-    return _parts(messages, lambda message: without_controls(described(message)), _line)
+    return _parts(messages, lambda message: without_controls(described(message)), _call_and_result, _why_again)
 
 
 def to_html(messages: Sequence[Message]) -> str:
     """Return messages as HTML; without the words of answers, which a view has shown as they came."""
     silent = [replace(message, content=None) if message.role == "assistant" else message for message in messages]
-    return "".join(_parts(silent, lambda message: parser().render(_quoted(message)), _folded))
+    parts = _parts(silent, lambda message: parser().render(_quoted(message)), _folded_call, _folded_answer)
+    return "".join(parts)
 
 
 def _parts(
-    messages: Sequence[Message], said: Callable[[Message], str], called: Callable[[ToolCall, str], str]
+    messages: Sequence[Message],
+    said: Callable[[Message], str],
+    called: Callable[[ToolCall, str], str],
+    unfit: Callable[[str, str], str],
 ) -> list[str]:
+    """Return each message as it is ``said``, each call with its result, each ``unfit`` answer with its problems."""
     results = {str(message.extra.get("tool_call_id")): message.text for message in messages if message.role == "tool"}
     parts: list[str] = []
+    answer = ""
     for message in messages:
-        parts += [said(message)] if message.role != "tool" and described(message) else []
+        if message.role == "user" and is_repair(message.text):
+            del parts[len(parts) - bool(answer) :]
+            parts.append(unfit(answer, problems_in(message.text)))
+        elif message.role != "tool" and described(message):
+            parts.append(said(message))
+        answer = message.text if message.role == "assistant" else ""
         parts += [called(call, results.get(call.id, "")) for call in message.tool_calls]
     return parts
 
@@ -57,17 +70,33 @@ def call_line(call: ToolCall, *, whole: bool = False) -> str:
     text = call.arguments
     if isinstance(given, dict):
         text = ", ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in given.items())
-    return f"{without_controls(call.name)}({_short(text, _LONGEST_ASKED if whole else _LONGEST)})"
+    return f"{without_controls(call.name)}({_counted(text) if whole else _short(text)})"
 
 
-def _line(call: ToolCall, result: str) -> str:
-    return f"{call_line(call)} → {_short(result, _LONGEST)}"
+def _call_and_result(call: ToolCall, result: str) -> str:
+    return f"{call_line(call)} → {_short(result)}"
 
 
-def _folded(call: ToolCall, result: str) -> str:
-    """Return a call and its result as a folded paragraph on one line, out of which no text in it can break."""
-    summary = f"<summary><code>{as_html(call_line(call))}</code> → {as_html(_short(result, _LONGEST))}</summary>"
-    return f"<details>{summary}{as_pre(_pretty(call.arguments))}{as_pre(result)}</details>"
+def _why_again(_answer: str, problems: str) -> str:
+    return f"The answer did not fit, and was asked for again: {_short(problems.removeprefix('- '))}"
+
+
+def _folded_call(call: ToolCall, result: str) -> str:
+    name = f'<code style="white-space:nowrap">{as_html(call_line(call))}</code>'
+    return _folded(f"{name} → {as_html(_short(result))}", _pretty(call.arguments), f"→ {_pretty(result)}")
+
+
+def _folded_answer(answer: str, problems: str) -> str:
+    return _folded(as_html(_why_again(answer, problems)), _pretty(answer), problems)
+
+
+def _folded(line: str, *texts: str) -> str:
+    """Return a line, which unfolds to texts, as one paragraph, out of which no text in it can break.
+
+    The line stays one where a page keeps styles; GitHub, which does not, wraps it.
+    """
+    unfolded = "".join(map(as_pre, texts))
+    return f'<details><summary style="{_ONE_LINE}">{line}</summary><blockquote>{unfolded}</blockquote></details>'
 
 
 def _quoted(message: Message) -> str:
@@ -80,14 +109,23 @@ def _quoted(message: Message) -> str:
     return make_safe(quoted)
 
 
-def _pretty(arguments: str) -> str:
+def _pretty(text: str) -> str:
+    """Return JSON as it can be read, nothing of an empty object, and what is no JSON as it is."""
     try:
-        return json.dumps(json.loads(arguments), ensure_ascii=False, indent=2)
+        value = json.loads(text or "{}")
+        return "" if value == {} else json.dumps(value, ensure_ascii=False, indent=2)
     except (ValueError, RecursionError):
-        return arguments
+        return text
 
 
-def _short(text: str, longest: int) -> str:
-    """Return a text on one line; where it is long, its beginning, and how much is missing."""
+def _short(text: str) -> str:
+    """Return a text on one line; where it is long, its beginning."""
     line = " ".join(without_controls(text).split())
-    return line if len(line) <= longest else f"{line[:longest].rstrip()} … ({len(line) - longest:,} more characters)"
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST].rstrip()} …"
+
+
+def _counted(text: str) -> str:
+    """Return a text on one line; where it is very long, its beginning, and how much is missing."""
+    line = " ".join(without_controls(text).split())
+    missing = len(line) - _LONGEST_ASKED
+    return line if missing <= 0 else f"{line[:_LONGEST_ASKED].rstrip()} … ({missing:,} more characters)"

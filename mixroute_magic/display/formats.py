@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from mixroute_magic.display.markdown import as_pre, block_tokens, make_safe, without_controls
+from mixroute_magic.display.markdown import as_html, as_pre, block_tokens, make_safe, without_controls
 from mixroute_magic.tables import Table
 
 __all__ = ["code_in", "is_plain", "note", "to_markdown", "to_plain"]
@@ -22,7 +22,7 @@ def to_markdown(answer: str, form: str, *, apart: bool = False) -> str:
     """Return the answer as Markdown that shows it in this form, and does nothing; ``apart`` as `make_safe` means it."""
     table = _records(answer) if form == "record" else None
     if table is not None:
-        return make_safe(table.to_markdown(), apart=apart).strip()
+        return table.to_markdown(as_html).strip()
     pretty = _pretty_json(answer) if form in _JSON else None
     if is_plain(form) and pretty is None:
         return as_pre(answer)
@@ -76,6 +76,8 @@ def _is_number(value: Any) -> bool:
 def _cell(value: Any) -> str:
     if value is None:
         return ""
+    if isinstance(value, list) and not any(isinstance(one, dict | list) for one in value):
+        return ", ".join(map(_cell, value))
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 

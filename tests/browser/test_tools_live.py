@@ -21,7 +21,7 @@ def get_weather(city: str, unit: str = "celsius") -> dict:
 '''
 DEMO = f"%load_ext mixroute_magic\n%mixroute demo\n{TOOL}"
 QUESTION = "%%chat -m gpt-4o --tool get_weather\nWhat is the weather in Paris and in Taipei?"
-RECORDS = '''
+RECORDS = """
 from pydantic import BaseModel
 class City(BaseModel):
     name: str
@@ -29,7 +29,7 @@ class City(BaseModel):
     seat_of_government: bool
     known_for: list[str] = []
 Cities = list[City]
-'''
+"""
 LIST = """{"value": [
   {"name": "Taipei", "people": 2511886, "seat_of_government": true, "known_for": ["night markets", "Taipei 101"]},
   {"name": "Tainan", "people": 1856642, "seat_of_government": false, "known_for": ["temples"]},
@@ -107,6 +107,7 @@ def test_the_user_is_asked_with_the_arguments_and_a_refusal_is_told_to_the_model
     assert refused.startswith('get_weather(city="Paris") → Error: the user does not want this call')
     assert granted.startswith('get_weather(city="Taipei") → {"city":"Taipei","temperature":28')
     assert "Taipei: 28 °C" in (page.page.locator(FINAL).text_content() or "")
+    pictures(page, "consent-over")
     output = page.save().cells[1].outputs[0]
     assert output.metadata["mixroute"]["status"] == "complete"
     assert [message["role"] for message in output.metadata["mixroute"]["messages"]] == [
@@ -159,7 +160,9 @@ def test_calls_stand_folded_where_they_will_while_the_answer_goes_on(lab: Lab, w
             assert abs(live_top - final_top) <= 2, (before, after)
         page.page.locator(f"{FINAL} details summary").first.click()
         page.page.locator(f"{FINAL} details pre").first.wait_for()
-        assert page.page.evaluate(f"document.querySelector('{FINAL}').scrollWidth <= document.querySelector('{FINAL}').clientWidth")
+        assert page.page.evaluate(
+            f"document.querySelector('{FINAL}').scrollWidth <= document.querySelector('{FINAL}').clientWidth"
+        )
         if width == 1000:
             pictures(page, "opened")
 
@@ -172,13 +175,17 @@ def test_a_call_can_be_opened_while_the_answer_goes_on_and_it_stays_open(lab: La
         page.page.locator(f"{LIVE} details summary").click()
         seen.set()
         page.page.locator(LIVE, has_text="Indeed").wait_for()
-        assert page.page.locator(f"{LIVE} details[open] pre").first.text_content() == '{\n  "city": "Paris",\n  "unit": "celsius"\n}'
+        assert (
+            page.page.locator(f"{LIVE} details[open] pre").first.text_content()
+            == '{\n  "city": "Paris",\n  "unit": "celsius"\n}'
+        )
         over.set()
         page.wait()
 
 
 def test_the_state_says_what_runs(lab: Lab) -> None:
-    slow = TOOL.replace("    return", "    import pathlib, time\n    while not pathlib.Path('go-weather').exists():\n        time.sleep(0.02)\n    return")
+    wait = "import pathlib, time\n    while not pathlib.Path('go-weather').exists():\n        time.sleep(0.02)\n    "
+    slow = TOOL.replace("return", f"{wait}return")
     with scripted(answer(call(PARIS), DONE), whole("Fine.")) as gateway:
         page = ask(lab, at(gateway.base_url) + slow, QUESTION.replace("%%chat", "%%chat --yes"), "runs")
         page.page.locator(".mr-clock", has_text="gpt-4o · running get_weather").wait_for()
@@ -199,10 +206,11 @@ def test_records_stand_in_a_table_and_a_repair_above_its_answer(lab: Lab) -> Non
         pictures(page, "records")
         page.do(("at", 1), ("write", "%%chat --schema City\nDescribe Taipei."))
         page.start("notebook:run-cell")
-        page.page.locator(LIVE, has_text="This does not fit the JSON Schema").wait_for()
+        page.page.locator(f"{LIVE} details", has_text="The answer did not fit").wait_for()
         page.page.locator(f"{LIVE} > *", has_text=GOOD[:20]).first.wait_for()
         pictures(page, "repair-live")
         seen.set()
         page.wait()
-        page.page.locator(f"{FINAL} blockquote", has_text="people: Field required").wait_for()
+        page.page.locator(f"{FINAL} summary", has_text="asked for again: people: Field required").click()
+        assert '"inhabitants": "2.5 million"' in page.page.locator(f"{FINAL} details[open] pre").first.inner_text()
         pictures(page, "repair")

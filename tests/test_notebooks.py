@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
 ENGLISH, CHINESE = FOLDER / "quickstart.ipynb", FOLDER / "quickstart.zh-Hant.ipynb"
+TOOLS, CHINESE_TOOLS = FOLDER / "tools.ipynb", FOLDER / "tools.zh-Hant.ipynb"
 MEMORY, CHINESE_MEMORY = FOLDER / "memory.ipynb", FOLDER / "memory.zh-Hant.ipynb"
 
 
@@ -60,6 +61,24 @@ def test_how_memory_works_runs_without_a_key_and_shows_what_it_says(path: Path, 
     assert "in use" in shown(notebook, "list")
 
 
+@pytest.mark.parametrize(
+    ("path", "city", "other"),
+    [(TOOLS, "Taipei", "Tainan"), (CHINESE_TOOLS, "台北", "台南")],
+    ids=["English", "Chinese"],
+)
+def test_tools_schemas_and_images_run_without_a_key(path: Path, city: str, other: str) -> None:
+    notebook = run(path)
+    assert all(turn["status"] == "complete" and turn["demo"] for turn in turn_records(notebook))
+    assert f'get_weather(city="{city}") → {{"city":"{city}","temperature":28,' in shown(notebook, "tool")
+    assert f'get_population(city="{other}") → 1856642' in shown(notebook, "async")
+    assert shown(notebook, "parsed") == f"City(name='{city}', people=2500000, capital=False)"
+    assert shown(notebook, "records").split()[:3] == ["name", "people", "capital"]
+    assert shown(notebook, "sum") == "7080000"
+    assert shown(notebook, "repair").startswith("The answer did not fit, and was asked for again: name: Field required")
+    assert "image/png" in shown(notebook, "image")
+    assert "async def get_population" in shown(notebook, "dry-run")
+
+
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.ipynb")), ids=lambda path: path.name)
 def test_a_notebook_is_kept_without_outputs(path: Path) -> None:
     notebook = nbformat.read(path, as_version=nbformat.NO_CONVERT)
@@ -69,7 +88,11 @@ def test_a_notebook_is_kept_without_outputs(path: Path) -> None:
     assert notebook.metadata.kernelspec.name == "python3"
 
 
-@pytest.mark.parametrize("pair", [(ENGLISH, CHINESE), (MEMORY, CHINESE_MEMORY)], ids=["quickstart", "memory"])
+@pytest.mark.parametrize(
+    "pair",
+    [(ENGLISH, CHINESE), (MEMORY, CHINESE_MEMORY), (TOOLS, CHINESE_TOOLS)],
+    ids=["quickstart", "memory", "tools"],
+)
 def test_both_languages_have_the_same_cells(pair: tuple[Path, Path]) -> None:
     english, chinese = (nbformat.read(path, as_version=nbformat.NO_CONVERT).cells for path in pair)
     assert [(cell.id, cell.cell_type) for cell in english] == [(cell.id, cell.cell_type) for cell in chinese]

@@ -20,6 +20,7 @@ from pydantic import BaseModel, RootModel
 from scripted import DONE, ScriptedGateway, answer, delta, event, reply, scripted, whole
 from typing_extensions import TypeAliasType, TypedDict
 
+from mixroute_magic.demo import DemoGateway
 from mixroute_magic.errors import SchemaError
 from mixroute_magic.schemas import Schema
 
@@ -525,6 +526,16 @@ class TestFallingBack:
             (body,) = gateway.bodies
             assert body.get("response_format") == wanted
             assert said(body) == [SCHEMA_IN_WORDS, ("user", "Which city?")]
+
+
+    @pytest.mark.parametrize("model", ["gpt-4o", "deepseek-v3", "claude-opus-4-6", "deepseek-r1", "demo-error-schema"])
+    def test_the_demo_answers_in_each_way(self, desk: Desk, model: str) -> None:
+        with DemoGateway.start(pace=0) as demo:
+            desk.kernel.run(f"%config MixRoute.base_url = {demo.base_url!r}")
+            ran = desk.ask(f"-m {model} --schema City --fresh -o r")
+            assert ran.status == "ok", ran.lines
+            assert desk.kernel.value("type(r.parsed) is City") == "True"
+            assert ran.text.startswith("The answer did not fit") == (model == "demo-error-schema")
 
 
 class TestShown:

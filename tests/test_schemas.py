@@ -527,7 +527,6 @@ class TestFallingBack:
             assert body.get("response_format") == wanted
             assert said(body) == [SCHEMA_IN_WORDS, ("user", "Which city?")]
 
-
     @pytest.mark.parametrize("model", ["gpt-4o", "deepseek-v3", "claude-opus-4-6", "deepseek-r1", "demo-error-schema"])
     def test_the_demo_answers_in_each_way(self, desk: Desk, model: str) -> None:
         with DemoGateway.start(pace=0) as demo:

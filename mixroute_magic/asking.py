@@ -24,6 +24,7 @@ from mixroute_magic.usage.estimate import estimate_tokens
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
 
+    from mixroute_magic.asked import Asked
     from mixroute_magic.chat import Answer
     from mixroute_magic.conversation.turn import Turn
     from mixroute_magic.display.preview import Preview
@@ -58,18 +59,16 @@ def _ask(plan: Plan, cell: Cell) -> Reply:
     attaching.show(session, cell.notebook.path, plan.added())
     view = session.view([plan.settings.model], plan.turn, form=plan.form)
     cell.notebook.announced()
-    try:
-        reply = ask(
-            plan,
-            answer=answer,
-            rounds=cell.offer.rounds(session),
-            notebook=cell.notebook,
-            ledger=session.ledger,
-            view=view,
-            redact=session.credentials.without_key,
-        )
-    except BadRequestError as error:
-        raise _explained(plan, session, error) from None
+    reply = ask(
+        plan,
+        answer=answer,
+        rounds=cell.offer.rounds(session),
+        notebook=cell.notebook,
+        ledger=session.ledger,
+        view=view,
+        redact=session.credentials.without_key,
+        explain=lambda asked, error: _explained(asked, session, error),
+    )
     return _parsed(reply, plan)
 
 
@@ -102,7 +101,7 @@ def _compare(planned: Sequence[Plan], cell: Cell) -> list[Reply]:
         ledger=session.ledger,
         view=view,
         redact=session.credentials.without_key,
-        explain=lambda plan, error: _explained(plan, session, error),
+        explain=lambda asked, error: _explained(asked, session, error),
     )
     return [_parsed(reply, plan) for reply, plan in zip(replies, planned, strict=True)]
 
@@ -117,14 +116,15 @@ def _column(plan: Plan, cell: Cell) -> Column:
         return replace(column, refused=error)
 
 
-def _explained(plan: Plan, session: Session, error: MixRouteError) -> MixRouteError:
+def _explained(asked: Asked, session: Session, error: MixRouteError) -> MixRouteError:
     """Return the error; if a conversation is too long, with what to do about it, and remember how long is too long."""
     if not isinstance(error, BadRequestError) or error.code != TOO_LONG:
         return error
-    limit = Limit.learned(plan, error)
+    plan = asked.plan
+    limit = Limit.learned(plan, error, asked.steps)
     if limit is not None:
         session.limits[plan.gateway, plan.settings.model] = limit
-    return too_long(plan, limit, error)
+    return too_long(plan, limit, error, asked.steps)
 
 
 def _not_recorded(plan: Plan) -> ReplayError:

@@ -13,7 +13,7 @@ from mixroute_magic.asked import Asked
 from mixroute_magic.conversation.turn import COMPLETE
 from mixroute_magic.display.formats import note
 from mixroute_magic.display.output import Ending, bundle
-from mixroute_magic.errors import ChatInterrupted
+from mixroute_magic.errors import BadRequestError, ChatInterrupted
 from mixroute_magic.wire import Chunk, Reply, Request
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mixroute_magic.conversation.memory import Notebook
     from mixroute_magic.conversation.turn import Turn
     from mixroute_magic.display.views import ReplyView
+    from mixroute_magic.errors import MixRouteError
     from mixroute_magic.plan import Plan
     from mixroute_magic.rounds import Rounds
     from mixroute_magic.usage.ledger import Ledger
@@ -57,11 +58,12 @@ def ask(
     ledger: Ledger,
     view: ReplyView,
     redact: Callable[[str], str],
+    explain: Callable[[Asked, MixRouteError], MixRouteError],
 ) -> Reply:
     """Ask one turn, show its answer as it comes, and leave a record of it, whatever happens.
 
     ``answer`` sends a request and returns its chunks: `Client.send`, or the replay of a recorded turn. ``rounds`` says
-    what has to follow before an answer stands.
+    what has to follow before an answer stands. ``explain`` makes of a refused request an error that says what to do.
 
     Raises
     ------
@@ -90,6 +92,8 @@ def ask(
         asked.end(error)
         if isinstance(error, KeyboardInterrupt):
             raise ChatInterrupted(asked.round().text) from None
+        if isinstance(error, BadRequestError):
+            raise explain(asked, error) from None
         raise
     finally:
         with undisturbed():

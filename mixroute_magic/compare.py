@@ -78,7 +78,7 @@ def compare(
     ledger: Ledger,
     view: ReplyView,
     redact: Callable[[str], str],
-    explain: Callable[[Plan, MixRouteError], MixRouteError],
+    explain: Callable[[Asked, MixRouteError], MixRouteError],
 ) -> list[Reply]:
     """Ask all models, show their answers as they come, and leave a record of them as one turn with this id.
 
@@ -130,7 +130,7 @@ class _Comparison:
         ledger: Ledger,
         view: ReplyView,
         redact: Callable[[str], str],
-        explain: Callable[[Plan, MixRouteError], MixRouteError],
+        explain: Callable[[Asked, MixRouteError], MixRouteError],
     ) -> None:
         self._columns = columns
         self._asked = [Asked(column.plan, redact) for column in columns]
@@ -220,7 +220,7 @@ class _Comparison:
     def _end(self, number: int, failure: BaseException | None) -> None:
         asked = self._asked[number]
         if isinstance(failure, MixRouteError):
-            failure = self._explain(asked.plan, failure)
+            failure = self._explain(asked, failure)
         asked.end(failure)
         asked.close(self._ledger)
         turn = asked.turn()

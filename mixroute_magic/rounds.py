@@ -153,10 +153,14 @@ class Rounds:
         if reply.reasoning:
             said["reasoning_content"] = reply.reasoning
         results = [
-            Message("tool", self._result(call, doing), {"tool_call_id": sent.id})
+            Message("tool", self._told(call, doing), {"tool_call_id": sent.id})
             for call, sent in zip(reply.tool_calls, calls, strict=True)
         ]
         return Message("assistant", reply.text or None, said), *results
+
+    def _told(self, call: ToolCall, doing: Callable[[str], None]) -> str:
+        text = self._result(call, doing)
+        return error_text("the result holds an API key, and was not sent") if self._withheld(text) else text
 
     def _result(self, call: ToolCall, doing: Callable[[str], None]) -> str:
         """Return what a call comes to: a result, or what went wrong, which the model is told, too."""
@@ -169,14 +173,13 @@ class Rounds:
             return error_text(f"{error}. You wrote: {call.arguments[:200]}")
         if self._consent.lacks(tool):
             doing(f"waiting for your word on {tool.name}")
-        if not self._consent.allows(tool, call):
+        if not self._consent.allows(tool, _sendable(call)):
             return error_text("the user does not want this call; do without it")
         doing(f"running {tool.name}")
         try:
-            text = result_text(tool.call(arguments))
+            return result_text(tool.call(arguments))
         except (Exception, SystemExit, CancelledError) as error:  # noqa: BLE001 - whatever a tool raises is told
-            text = error_text(error)
-        return error_text("the result holds an API key, and was not sent") if self._withheld(text) else text
+            return error_text(error)
 
     def _repair(self, reply: Reply, schema: Schema) -> tuple[Message, ...]:
         """Ask once more where the answer does not fit the schema."""

@@ -29,7 +29,9 @@ KEY = "sk-test-key-of-a-person"
 TOOLS = """
 import asyncio, sys
 from dataclasses import dataclass
+from typing import Annotated
 import pandas
+from pydantic import BeforeValidator
 
 ran = []
 
@@ -69,6 +71,9 @@ def gives(what: str):
 
 def secret():
     return "the key is KEY"
+
+def checks(value: Annotated[int, BeforeValidator(lambda _: {}["KEY"])]):
+    raise AssertionError("it must not be called")
 
 def tells():
     raise ValueError("KEY is no number")
@@ -518,6 +523,11 @@ HAPPENINGS = {
     "too much": ("gives", '{"what": "long"}', LONG),
     "an object": ("gives", '{"what": "object"}', "slice(1, 2, None)"),
     "the API key": ("secret", "", "Error: the result holds an API key, and was not sent"),
+    "a check of arguments that tells the API key": (
+        "checks",
+        '{"value": 1}',
+        "Error: the result holds an API key, and was not sent",
+    ),
     "an exception with the API key": ("tells", "", "Error: the result holds an API key, and was not sent"),
 }
 

@@ -98,8 +98,7 @@ class Tool:
 def result_text(value: Any) -> str:
     """Return what a function returned as a model reads it: text as it is, data as JSON, the rest as a prompt has it."""
     text = value if isinstance(value, str) else _json(value)
-    text = as_text(value).text if text is None else text
-    text = text.encode("utf-8", "replace").decode()  # half a character can be neither kept nor sent
+    text = _encodable(as_text(value).text if text is None else text)
     if len(text) <= LONGEST_RESULT:
         return text
     return f"{text[:LONGEST_RESULT]}\n(… cut: the first {LONGEST_RESULT:,} of {len(text):,} characters)"
@@ -108,7 +107,11 @@ def result_text(value: Any) -> str:
 def error_text(error: BaseException | str) -> str:
     """Return what a model is told instead of a result."""
     said = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
-    return f"Error: {said[:_LONGEST_ERROR]}"
+    return f"Error: {_encodable(said[:_LONGEST_ERROR])}"
+
+
+def _encodable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()  # half a character can be neither kept nor sent
 
 
 def _documented(function: Any) -> tuple[str, dict[str, str]]:

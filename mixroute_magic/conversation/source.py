@@ -57,9 +57,10 @@ def _options(turn: Turn) -> list[str]:
     systems = [f"-s {_word(message.text)}" for message in turn.messages if message.role == "system"]
     offered = _offered(turn.params)
     params = [_param(name, value) for name, value in turn.params.items() if "=" not in name and name not in offered]
-    params += [option for options in offered.values() for option in options]
     models = [f"-m {_word(answer.model)}" for answer in turn.alternatives or (turn,)]
-    return [option for option in (*models, *systems, *params) if _reads(option)]
+    offers = [option for options in offered.values() for option in options if _reads(option)]
+    others = (*models, *systems, *params)
+    return [*(option for option in others if _reads(" ".join([option, *offers]))), *offers]  # some need a tool beside
 
 
 def _images(question: Message) -> list[str]:

@@ -59,7 +59,7 @@ class Offer:
         chosen = params.get("tool_choice")
         function = chosen.get("function") if isinstance(chosen, Mapping) else None
         name = function.get("name") if isinstance(function, Mapping) else None
-        if self.tools and name is not None and name not in self.tools:
+        if self.tools and name is not None and name not in tuple(self.tools):  # whatever it is
             raise ToolError(f"tool_choice names {name}, which is not offered; nothing was sent.", f"Add --tool {name}.")
         return {"tools": [tool.definition for tool in self.tools.values()]} if self.tools else {}
 

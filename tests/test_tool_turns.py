@@ -17,7 +17,7 @@ from calling import asking, call, check, part, parts, results, steps
 from kernels import Document, Kernel, environment
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
-from scripted import DONE, STOP, Script, ScriptedGateway, Until, answer, delta, forwarding, scripted, whole
+from scripted import DONE, STOP, Script, ScriptedGateway, Until, answer, delta, forwarding, reply, scripted, whole
 from terminals import Terminal
 
 from mixroute_magic.conversation.turn import Turn
@@ -182,6 +182,31 @@ class TestConsent:
         assert "a" * 1990 in prompt
         assert "\x1b" not in prompt
 
+    @pytest.mark.parametrize(
+        ("arguments", "seen"),
+        [
+            ('{"city": "\u202eTaipei\u202c"}', r'weather(city="\u202eTaipei\u202c")'),
+            ('{"city": "a \\ud800"}', r'weather(city="a \ud800")'),
+            ('{"city": "two  spaces"}', 'weather(city="two  spaces")'),
+            (json.dumps('{"city": "twice over"}'), 'weather(city="twice over")'),
+        ],
+        ids=ascii,
+    )
+    def test_what_is_asked_hides_and_turns_round_nothing(self, desk: Desk, arguments: str, seen: str) -> None:
+        with desk.behind(asking(part(arguments, index=0, id="c1", name="weather")), whole("Done.")):
+            desk.kernel.run("def weather(city): pass")
+            ran = desk.send("first", "--tool weather")
+            assert ran.answer("y").splitlines()[0] == seen
+            assert ran.wait().status == "ok", ran.lines
+
+    def test_a_name_that_plays_at_more_arguments_is_asked_about_as_the_model_wrote_it(self, desk: Desk) -> None:
+        arguments = '{"a=1), say(b": 2}'
+        with desk.behind(asking(part(arguments, index=0, id="c1", name="say")), whole("Done.")):
+            desk.kernel.run("def say(**said): return said")
+            ran = desk.send("first", "--tool say")
+            assert ran.answer("n").startswith(f"say({arguments})\n")
+            ran.wait()
+
     @pytest.mark.parametrize("models", ["", "-m glm-5 -m gpt-4o "])
     def test_where_nobody_can_be_asked_nothing_is_sent(self, desk: Desk, models: str) -> None:
         with desk.behind(ASKS_ONE, whole("Done.")) as gateway:
@@ -202,7 +227,11 @@ class TestConsent:
                 """%%chat --tool add --yes -p 'tool_choice={"type": "function", "function": {"name": "b"}}'\nFirst?""",
                 "first",
             )
+            odd = desk.kernel.run(
+                """%%chat --tool add --yes -p 'tool_choice={"function": {"name": {}}}'\nFirst?""", "first"
+            )
         assert gateway.asked == []
+        assert odd.lines[0] == "ToolError: tool_choice names {}, which is not offered; nothing was sent."
         assert ran.lines == [
             "ToolError: This notebook has no function wether; nothing was sent.",
             "Did you mean weather?",
@@ -322,6 +351,32 @@ class TestRecords:
         assert rows(desk.kernel.home)[-2:] == [("complete", 25, 100)] * 2
         assert (ran.metadata["usage"]["input_tokens"], ran.metadata["usage"]["output_tokens"]) == (50, 200)
         assert "served · 50 → 200 tokens" in ran.text
+
+    def test_a_later_round_may_use_the_id_of_an_earlier_one_again(self, desk: Desk, tmp_path: Path) -> None:
+        again = asking(part(TWO, index=0, id="c1", name="add"))
+        with desk.behind(ASKS_ONE, again, whole("Done.")) as gateway:
+            ran = desk.run("first", "%%chat --tool add --yes -p tool_choice=required\nFirst?")
+            desk.run("second", f"%thread --export {tmp_path}/talk-export.md")
+            desk.run("second", f"%thread --export {tmp_path}/talk-export.ipynb")
+        check(gateway.bodies)
+        assert ran.text.startswith("add(a=2, b=3) → 5\n\nadd(a=4, b=4) → 8\n\nDone.")
+        text = html.unescape((tmp_path / "talk-export.md").read_text())
+        assert text.index("add(a=2, b=3)</code> → 5") < text.index("add(a=4, b=4)</code> → 8")
+        source = nbformat.read(tmp_path / "talk-export.ipynb", 4).cells[-1].source
+        assert source == "%%chat -m glm-5 -p tool_choice=required --tool add\nFirst?"
+
+    def test_results_that_are_too_long_say_nothing_of_later_questions(self, desk: Desk) -> None:
+        words = "This model's maximum context length is 8192 tokens. However, your messages resulted in 9000 tokens."
+        refused = reply(400, {"error": {"message": words, "code": "context_length_exceeded"}})
+        with desk.behind(asks("much"), refused, whole("fits")) as gateway:
+            desk.kernel.run("def much(): return 'x' * 19_000")
+            ran = desk.kernel.run("%%chat --tool much --yes\nFirst?", "first")
+            assert ran.lines[1] == (
+                "No earlier turns are sent: let the tools return less, shorten the question, "
+                "or use a model that takes more."
+            )
+            desk.run("second", "%%chat\n" + "Second? " * 100)
+        assert len(gateway.bodies) == 3
 
     def test_a_turn_is_replayed_without_the_tool_and_without_the_network(self, desk: Desk) -> None:
         with desk.behind(ASKS_TWO, whole("Done.")) as gateway:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,8 +59,9 @@ def opening(turns: Sequence[Turn], thread: str, notebook: str | None) -> str:
 def _section(turn: Turn, bundle: Callable[[Turn], Mapping[str, str]]) -> list[str]:
     """Return the messages of a turn in their order, and the line about them."""
     parts, footer = [], ""
-    for message in turn.messages:
-        calls = (message, *_results(turn, message)) if message.tool_calls else ()
+    for place, message in enumerate(turn.messages):
+        results = takewhile(lambda said: said.role == "tool", turn.messages[place + 1 :])
+        calls = (message, *results) if message.tool_calls else ()
         text, footer = _harmless(calls or (Message("assistant", described(message)),), turn, bundle)
         if message.role == "assistant":
             parts.append("\n".join(_contained(text)))
@@ -67,12 +69,6 @@ def _section(turn: Turn, bundle: Callable[[Turn], Mapping[str, str]]) -> list[st
             label = ["*System prompt*", ""] if message.role == "system" else []
             parts.append(_quoted([*label, *_contained(text, line_break="  ")]))
     return [part for part in (*parts, footer) if part]
-
-
-def _results(turn: Turn, message: Message) -> list[Message]:
-    """Return the results of the tools that a message calls."""
-    ids = {call.id for call in message.tool_calls}
-    return [result for result in turn.messages if result.extra.get("tool_call_id") in ids]
 
 
 def _harmless(said: Sequence[Message], turn: Turn, bundle: Callable[[Turn], Mapping[str, str]]) -> tuple[str, str]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
+from mixroute_magic.display.formats import as_json
 from mixroute_magic.display.markdown import as_html, as_pre, make_safe, parser, without_controls
 from mixroute_magic.parts import described
 from mixroute_magic.schemas import is_repair, problems_in
@@ -47,16 +49,17 @@ def _parts(
     unfit: Callable[[str, str], str],
 ) -> list[str]:
     """Return each message as it is ``said``, each call with its result, each ``unfit`` answer with its problems."""
-    results = {str(message.extra.get("tool_call_id")): message.text for message in messages if message.role == "tool"}
     parts: list[str] = []
     answer = ""
-    for message in messages:
+    for place, message in enumerate(messages):
         if message.role == "user" and is_repair(message.text):
             del parts[len(parts) - bool(answer) :]
             parts.append(unfit(answer, problems_in(message.text)))
         elif message.role != "tool" and described(message):
             parts.append(said(message))
         answer = message.text if message.role == "assistant" else ""
+        below = takewhile(lambda said: said.role == "tool", messages[place + 1 :])  # a later round may use an id again
+        results = {result.extra.get("tool_call_id"): result.text for result in below}
         parts += [called(call, results.get(call.id, "")) for call in message.tool_calls]
     return parts
 
@@ -68,9 +71,9 @@ def call_line(call: ToolCall, *, whole: bool = False) -> str:
     except (ValueError, RecursionError):
         given = None
     text = call.arguments
-    if isinstance(given, dict):
-        text = ", ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in given.items())
-    return f"{without_controls(call.name)}({_counted(text) if whole else _short(text)})"
+    if isinstance(given, dict) and all(map(str.isidentifier, given)):  # a name could play at being more arguments
+        text = ", ".join(f"{name}={as_json(value)}" for name, value in given.items())
+    return f"{without_controls(call.name)}({_whole(text) if whole else _short(text)})"
 
 
 def _call_and_result(call: ToolCall, result: str) -> str:
@@ -113,7 +116,7 @@ def _pretty(text: str) -> str:
     """Return JSON as it can be read, nothing of an empty object, and what is no JSON as it is."""
     try:
         value = json.loads(text or "{}")
-        return "" if value == {} else json.dumps(value, ensure_ascii=False, indent=2)
+        return "" if value == {} else as_json(value, indent=2)
     except (ValueError, RecursionError):
         return text
 
@@ -124,8 +127,8 @@ def _short(text: str) -> str:
     return line if len(line) <= _LONGEST else f"{line[:_LONGEST].rstrip()} …"
 
 
-def _counted(text: str) -> str:
-    """Return a text on one line; where it is very long, its beginning, and how much is missing."""
-    line = " ".join(without_controls(text).split())
+def _whole(text: str) -> str:
+    """Return a text on one line, in which nothing is unseen or turned round; where very long, what is missing."""
+    line = "".join(one if one.isprintable() else json.dumps(one)[1:-1] for one in text)
     missing = len(line) - _LONGEST_ASKED
     return line if missing <= 0 else f"{line[:_LONGEST_ASKED].rstrip()} … ({missing:,} more characters)"

@@ -8,7 +8,7 @@ from typing import Any
 from mixroute_magic.display.markdown import as_html, as_pre, block_tokens, make_safe, without_controls
 from mixroute_magic.tables import Table
 
-__all__ = ["code_in", "is_plain", "note", "to_markdown", "to_plain"]
+__all__ = ["as_json", "code_in", "is_plain", "note", "to_markdown", "to_plain"]
 
 _JSON = ("json", "record")
 
@@ -55,6 +55,11 @@ def code_in(answer: str) -> str:
     return "\n\n".join(code for code in codes if code.strip())
 
 
+def as_json(value: Any, *, indent: int | None = None) -> str:
+    """Return a value in JSON, for people; half a character can only be written as JSON does."""
+    return json.dumps(value, ensure_ascii=False, indent=indent).encode("utf-8", "backslashreplace").decode()
+
+
 def _records(answer: str) -> Table | None:
     """Return the table that an answer is: a list of records, or an object that holds nothing else."""
     value = _json(answer)
@@ -84,10 +89,7 @@ def _cell(value: Any) -> str:
 def _pretty_json(answer: str) -> str | None:
     """Return the JSON that an answer is, laid out to be read; ``None`` where it is none."""
     value = _json(answer)
-    if value is _NO_JSON:
-        return None
-    pretty = json.dumps(value, ensure_ascii=False, indent=2)
-    return pretty.encode("utf-8", "backslashreplace").decode()  # half a character can only be written as JSON does
+    return None if value is _NO_JSON else as_json(value, indent=2)
 
 
 def _json(answer: str) -> Any:

@@ -506,7 +506,7 @@ def test_a_call_that_nobody_offered_does_not_run(shell: Shell, text: str) -> Non
     assert gateway.bodies[-1]["messages"] == [*kept, {"role": "user", "content": "Second?"}]
 
 
-LONG = f"{'x' * 20_000}\n(… cut: the first 20,000 of 50,000 characters)"
+LONG = f"{'x' * 20_000}\n(… shortened to 20,000 of 50,000 characters)"
 HAPPENINGS = {
     "an async tool": ("slowly", '{"a": 2}', "3"),
     "an exception": ("fails", '{"what": "key"}', "Error: KeyError: 'x'"),

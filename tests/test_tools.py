@@ -444,5 +444,9 @@ def test_results_and_errors_become_text_of_bounded_length() -> None:
     looped.append(looped)
     assert result_text(looped) == "[[...]]"
     assert len(result_text("x" * 10**6)) < 20_100
+    looped *= 10**5
+    long = result_text(looped)
+    assert long.endswith("\n(… shortened to 20,000 characters of a list of 100,000)")
+    assert len(long) < 20_100
     assert error_text(ValueError("no")) == "Error: ValueError: no"
     assert len(error_text("x" * 10**6)) < 2_100

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mixroute_magic.errors import ToolError
+from mixroute_magic.prompt.limits import Shown, counts
 from mixroute_magic.prompt.values import as_text
 
 if TYPE_CHECKING:
@@ -98,10 +99,11 @@ class Tool:
 def result_text(value: Any) -> str:
     """Return what a function returned as a model reads it: text as it is, data as JSON, the rest as a prompt has it."""
     text = value if isinstance(value, str) else _json(value)
-    text = _encodable(as_text(value).text if text is None else text)
-    if len(text) <= LONGEST_RESULT:
-        return text
-    return f"{text[:LONGEST_RESULT]}\n(… cut: the first {LONGEST_RESULT:,} of {len(text):,} characters)"
+    shown = as_text(value) if text is None else Shown(text)
+    if len(shown.text) <= LONGEST_RESULT:
+        return _encodable(shown.text)
+    notice = shown.notice or f"shortened to {counts(LONGEST_RESULT, len(shown.text), 'characters')}"
+    return _encodable(f"{shown.text[:LONGEST_RESULT]}\n(… {notice})")
 
 
 def error_text(error: BaseException | str) -> str:

@@ -402,6 +402,17 @@ class TestFrontEnds:
             assert desk.sent() == ["one", "A1", "two"]
         desk.kernel.run("%reload_ext mixroute_magic")  # forgets the page
 
+    def test_an_output_that_went_before_the_first_save_does_not_come_back_with_it(self, desk: Desk) -> None:
+        with desk.behind():
+            turn = desk.run("a", "%%chat\none").metadata["turn"]
+            desk.restart()  # nothing was saved, so the kernel cannot know what the page shows
+            desk.run("x", "%thread")
+            desk.kernel.report("talk.ipynb", [("a", [turn]), ("copy", [turn]), ("b", [])])
+            assert desk.run("copy", "%thread --rewind 1").status == "error"
+            desk.document.save("a", "copy")  # the page, whose order is the same, tells nothing
+            assert desk.ask("b", "two") == ["one", "A1", "two"]
+        desk.kernel.run("%reload_ext mixroute_magic")  # forgets the page
+
     def test_history_in_order_of_execution_grows_with_every_run(self, desk: Desk) -> None:
         with desk.behind():
             desk.kernel.run("%config MixRoute.history = 'execution'")

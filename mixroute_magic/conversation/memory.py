@@ -189,8 +189,12 @@ class Notebook:
         cells = self._saved.cells() if self._wanting and self._saved is not None else ()
         if page is self._taken and cells is self._searched:
             return
+        document = page.cells
+        if page is self._taken:  # the file is newer: a page does not tell when outputs change, only when cells do
+            saved = {cell.id: cell.turns for cell in cells}
+            document = tuple(replace(cell, turns=saved.get(cell.id, cell.turns)) for cell in document)
         self._taken, self._searched = page, cells
-        self.conversation.take(page.cells, self._found(cells), whole=True)
+        self.conversation.take(document, self._found(cells), whole=True)
 
     def _take_file(self, cells: tuple[SavedCell, ...]) -> None:
         if cells is self._taken:

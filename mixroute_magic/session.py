@@ -194,7 +194,7 @@ class Session:
         name = PurePosixPath(page.path).name
         notebooks = [notebook for path, notebook in self._notebooks.items() if path is not None and path.name == name]
         return [
-            {"cell": cell, "turn": turn.turn, "seconds": seconds, **displayed(turn)}
+            {"cell": cell, "turn": turn.turn, "seconds": seconds, "began": turn.age(), **displayed(turn)}
             for notebook in notebooks
             for cell, turn, seconds in notebook.missed(page)
         ]

@@ -133,7 +133,10 @@ class Notebook:
         return kept, replaced
 
     def missed(self, page: Page) -> Iterator[tuple[str, Turn, float]]:
-        """Yield the turns that ended lately and that a page does not show: cell, turn, and how many seconds ago."""
+        """Yield the turns that ended lately and that a page does not show: cell, turn, and how many seconds ago.
+
+        The page knows whether it was loaded in between: what it showed and shows no more was cleared.
+        """
         shown = {cell.id: cell.turns for cell in page.cells}
         for cell, turn, ended in self._ended:
             seconds = time.monotonic() - ended

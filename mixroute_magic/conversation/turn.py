@@ -6,7 +6,9 @@ import hashlib
 import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from itertools import takewhile
 from typing import Any
 
@@ -139,6 +141,12 @@ class Turn:
     def _place_of_question(self) -> int:
         places = [place for place, message in enumerate(self.exchange) if _is_question(message)]
         return next(iter(places[::-1]), 0)
+
+    def age(self) -> float:
+        """Return how many seconds ago it began, to the second; 0 where that is not known."""
+        with suppress(ValueError, TypeError):
+            return max(0.0, (datetime.now(UTC) - datetime.fromisoformat(self.created or "")).total_seconds())
+        return 0.0
 
     def repeats(self, former: Turn | None) -> bool:
         """Say whether it only repeats another one, as a replay does."""

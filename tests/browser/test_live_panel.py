@@ -24,17 +24,17 @@ def test_a_model_and_a_temperature_chosen_in_the_panel_are_asked_with_also_after
         page.get_by_label("series").select_option("GPT")
         model = page.get_by_label("model", exact=True)
         assert model.evaluate("field => [...field.list.options].map(option => option.value)") == ["gpt-4o", "gpt-5"]
-        model.fill("gpt-5")
+        model.fill("gpt-4o")
         model.press("Enter")
         table = page.locator(".jp-OutputArea table")
-        table.get_by_text("gpt-5").wait_for()
+        table.get_by_text("gpt-4o").wait_for()
         page.get_by_label("temperature").fill("0.5")
         page.get_by_label("max tokens").click()  # leaving a field is enough
         table.get_by_text("0.5").wait_for()
         opened.do(("at", "hello"), "notebook:run-cell")
-        assert (gateway.bodies[-1]["model"], gateway.bodies[-1]["temperature"]) == ("gpt-5", 0.5)
+        assert (gateway.bodies[-1]["model"], gateway.bodies[-1]["temperature"]) == ("gpt-4o", 0.5)
         opened.save()
         opened.do(("restart", None), ("at", 0), "notebook:run-cell", ("at", "hello"), "notebook:run-cell")
-        assert (gateway.bodies[-1]["model"], gateway.bodies[-1]["temperature"]) == ("gpt-5", 0.5)
+        assert (gateway.bodies[-1]["model"], gateway.bodies[-1]["temperature"]) == ("gpt-4o", 0.5)
         opened.reload()
-        assert "gpt-5" in opened.output_texts()[1]
+        assert "gpt-4o" in opened.output_texts()[1]

@@ -5,7 +5,7 @@
 // and puts back what was missed: a page that is loaded again while a cell runs never gets that cell's output. So the kernel
 // tells a page that it hears for the first time what has ended lately:
 //
-// {client, missed: [{cell, turn, seconds, data, metadata}, …]}, seconds ago
+// {client, missed: [{cell, turn, began, seconds, data, metadata}, …]}, which began and ended so many seconds ago
 //
 // All code cells in order, each with the ids of the turns that its outputs show; and the notebooks that share the kernel in
 // this window, by the client id of their connection. What is read here is JupyterLab's own and no public interface:
@@ -39,10 +39,11 @@ function openedAt(path) {
 
 const isLiveView = (data) => WIDGET in data && `${data["text/plain"]}`.startsWith("Waiting for ");
 
-// Only what ended since then: what ended earlier was shown, and whoever cleared it meant it.
-function putBack(cells, since, { cell: id, turn, seconds, data, metadata }) {
+// Only what was going on then: all else was shown, and whoever cleared it meant it.
+function putBack(cells, since, { cell: id, turn, began, seconds, data, metadata }) {
   const cell = Array.from(cells).find((one) => one.id === id);
-  if (!cell || turns(cell).includes(turn) || performance.now() - seconds * 1000 < since) return;
+  const then = (performance.now() - since) / 1000;
+  if (!cell || turns(cell).includes(turn) || then < seconds || then > began) return;
   const { outputs } = cell;
   const output = { output_type: "display_data", data, metadata };
   const places = Array.from({ length: outputs.length }, (_, place) => place);

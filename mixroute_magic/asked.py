@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import operator
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from mixroute_magic.plan import DEMO
 from mixroute_magic.wire import ReplyBuilder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from mixroute_magic.conversation.memory import Notebook
     from mixroute_magic.plan import Plan
@@ -77,9 +78,9 @@ class Asked:
         self._builder = self._new_builder()
         self._seconds = None
 
-    def received(self) -> None:
-        """Take in that the answer to the request has come."""
-        self._seconds = time.monotonic() - self._started
+    def received(self, at: float | None = None) -> None:
+        """Take in that the answer to the request has come, ``at`` some moment of the monotonic clock, or now."""
+        self._seconds = (time.monotonic() if at is None else at) - self._started
 
     def end(self, failure: BaseException | None = None) -> None:
         """Take in that nothing more will come, and tell an error what had."""
@@ -180,5 +181,6 @@ def _started(plan: Plan, request: Request) -> Turn:
 
 def _no_longer_forced(params: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the parameters for after a call: a call that is demanded once more would be made for ever."""
-    forced = params.get("tool_choice") not in (None, "auto", "none")
+    choice = params.get("tool_choice")
+    forced = choice == "required" or (isinstance(choice, Mapping) and choice.get("type") == "function")
     return {name: value for name, value in params.items() if not (forced and name == "tool_choice")}

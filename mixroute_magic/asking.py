@@ -168,9 +168,10 @@ def _preview(plans: Sequence[Plan]) -> Preview:
     replayed = sum(plan.recorded is not None for plan in plans)
     action = "It would be replayed" if replayed == len(plans) else "It would be"
     models = ", ".join(request.model for request in requests)
+    tokens = estimate_tokens(requests[0].messages, requests[0].params)
     sentence = (
         f"Nothing was sent. {action} {messages} ({earlier}) to {models} at {plan.gateway}, "
-        f"about {estimate_tokens(requests[0].messages):,} tokens{' each' if len(plans) > 1 else ''}."
+        f"about {tokens:,} tokens{' each' if len(plans) > 1 else ''}."
     )
     some = [f"{replayed} of {len(plans)} would be replayed"] if 0 < replayed < len(plans) else []
     return Preview(" · ".join([sentence, *some, *plan.notes]), requests)

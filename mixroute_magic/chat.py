@@ -82,8 +82,8 @@ def ask(
         while True:
             asked.begin(ledger, notebook)
             _receive(asked, answer, notebook, view)
-            steps = rounds.after(asked.round(), view.doing)
-            if not steps:
+            steps = () if plan.recorded else rounds.after(asked.round(), view.doing)
+            if not steps:  # of a recorded turn they are recorded, too
                 break
             asked.go_on(steps, ledger)
             view.between(steps)

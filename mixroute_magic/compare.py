@@ -7,8 +7,9 @@ journal and ledger are the main thread's.
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
@@ -62,9 +63,10 @@ class _Retry:
 
 @dataclass(frozen=True, slots=True)
 class _End:
-    """Nothing more will come."""
+    """Nothing more will come; ``at`` a moment of the monotonic clock."""
 
     failure: BaseException | None = None
+    at: float = field(default_factory=time.monotonic)
 
 
 _News = Chunk | _Retry | _End
@@ -196,14 +198,17 @@ class _Comparison:
         elif isinstance(news, _Retry):
             self._view.retrying(news.why, news.seconds, number)
         elif news.failure is None:
-            self._received(number)
+            self._received(number, news.at)
         else:
             self._end(number, news.failure)
 
-    def _received(self, number: int) -> None:
+    def _received(self, number: int, at: float) -> None:
         """Let what has to follow an answer follow it, in this thread: tools are called, and the user is asked."""
         column, asked = self._columns[number], self._asked[number]
-        asked.received()
+        asked.received(at)
+        if asked.plan.recorded is not None:  # what followed then is recorded, too
+            self._end(number, None)
+            return
         try:
             steps = column.rounds.after(asked.round(), lambda what: self._view.doing(what, number))
         except MixRouteError as error:

@@ -89,4 +89,5 @@ def _surplus(plan: Plan, limit: Limit | None, steps: Sequence[Message]) -> int |
 
 
 def _size(plan: Plan, steps: Sequence[Message] = ()) -> int:
-    return estimate_tokens([*plan.request().messages, *steps]) + (plan.settings.max_tokens or 0)
+    request = plan.request()
+    return estimate_tokens([*request.messages, *steps], request.params) + (plan.settings.max_tokens or 0)

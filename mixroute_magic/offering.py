@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Offer", "falling_back"]
 
-_ABOUT_FORMAT = re.compile(r"response_?format|json_?(schema|object)|structured|schema", re.IGNORECASE)
+_ABOUT_FORMAT = re.compile(r"response_?format|json_?(schema|object)|structured", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)

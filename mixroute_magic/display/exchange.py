@@ -22,7 +22,6 @@ __all__ = ["call_line", "to_html", "to_markdown", "to_plain"]
 
 _LONGEST = 60  # characters of arguments, or of a result, in the line that stands for a call
 _ONE_LINE = "margin:0.5em 0;overflow:hidden;text-overflow:ellipsis;white-space:nowrap"
-_LONGEST_ASKED = 2_000  # of what a person is asked to allow
 
 
 def to_markdown(messages: Sequence[Message]) -> list[str]:
@@ -128,7 +127,5 @@ def _short(text: str) -> str:
 
 
 def _whole(text: str) -> str:
-    """Return a text on one line, in which nothing is unseen or turned round; where very long, what is missing."""
-    line = "".join(one if one.isprintable() else json.dumps(one)[1:-1] for one in text)
-    missing = len(line) - _LONGEST_ASKED
-    return line if missing <= 0 else f"{line[:_LONGEST_ASKED].rstrip()} … ({missing:,} more characters)"
+    """Return a text on one line, in which nothing is unseen or turned round, and however long: it is to be allowed."""
+    return "".join(one if one.isprintable() else json.dumps(one)[1:-1] for one in text)

@@ -23,9 +23,9 @@ _IMAGES = {"matplotlib.FigureBase": "a figure", "PIL.Image": "an image"}
 def as_text(value: object, cells: Sequence[str] = ()) -> Shown:
     """Return any value as text for a model, with a notice where it was shortened.
 
-    A string is itself, to 100,000 characters. All else is at most about 20,000: a DataFrame or Series as a Markdown
-    table, whole up to 60 rows, else its first 20, of 20 columns, 500 characters to a cell; an array's values up to
-    1,000, else its shape, type, range, and the first 20 along its last two axes; a function's or a class's source; a
+    A string is itself, to 100,000 characters; a DataFrame or Series is a Markdown table, whole up to 60 rows, else its
+    first 20, of 20 columns, 500 characters to a cell. All else is at most about 20,000 characters: an array's values up
+    to 1,000, else its shape, type, range, and the first 20 along its last two axes; a function's or a class's source; a
     module's docstring and public names; an exception's traceback, 12 frames of it; the ``str`` of other objects. Of
     the largest value no more is copied than is shown.
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
 from mixroute_magic.parts import images_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from mixroute_magic.parts import ImageRef
     from mixroute_magic.wire import Message
@@ -19,15 +20,24 @@ _TOKENS_PER_MESSAGE = 4
 _PIXELS_PER_TOKEN, _MOST_TOKENS = 750, 1_600  # of an image (Anthropic's documentation, "Vision"); others differ
 
 
-def estimate_tokens(messages: Iterable[Message]) -> int:
+def estimate_tokens(messages: Iterable[Message], params: Mapping[str, Any] | None = None) -> int:
     """Return a rough count: a token is about four bytes of UTF-8, and a message takes about four more for its frame.
 
-    Images count by their pixels; one that is a URL as a large one.
+    Calls of tools count by their text, and so do tools that the ``params`` of a request offer; images by their pixels,
+    one that is a URL as a large one.
     """
     messages = list(messages)
-    sizes = (len(message.text.encode("utf-8", "replace")) for message in messages)
-    words = sum(_TOKENS_PER_MESSAGE + -(-size // _BYTES_PER_TOKEN) for size in sizes)
-    return words + sum(map(_of_image, images_in(messages)))
+    words = sum(_TOKENS_PER_MESSAGE + _of_text(_written(message)) for message in messages)
+    tools = (params or {}).get("tools")
+    return words + sum(map(_of_image, images_in(messages))) + (_of_text(json.dumps(tools)) if tools else 0)
+
+
+def _written(message: Message) -> str:
+    return message.text + "".join(f"{call.name}{call.arguments}" for call in message.tool_calls)
+
+
+def _of_text(text: str) -> int:
+    return -(-len(text.encode("utf-8", "replace")) // _BYTES_PER_TOKEN)
 
 
 def _of_image(image: ImageRef) -> int:

@@ -128,6 +128,17 @@ def test_a_deleted_cell_that_runs_again_is_back_before_any_save(kernel: Kernel) 
     assert kernel.above_cell() == ["b", "a again"]
 
 
+@pytest.mark.parametrize(("shows", "above"), [(("id of a again",), ["a", "a"]), ((), ["a"])])
+def test_what_a_failed_rerun_left_stands_in_a_copy_alone_where_its_own_cell_shows_it_no_more(
+    kernel: Kernel, shows: tuple[str, ...], above: list[str]
+) -> None:
+    kernel.execute("a", turn("a"))
+    kernel.execute("a", turn("a again", status=FAILED))
+    copied_before = PageCell("copy", ("id of a",))
+    kernel.conversation.take([PageCell("a", shows), copied_before])
+    assert kernel.above_cell() == above
+
+
 def test_threads_do_not_see_each_other_and_can_be_cleared(kernel: Kernel) -> None:
     kernel.execute("a", turn("a"))
     kernel.execute("b", turn("b", thread="side"))

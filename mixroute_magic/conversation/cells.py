@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from mixroute_magic.conversation.turn import Turn, complete
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from mixroute_magic.conversation.records import Edit
     from mixroute_magic.conversation.values import Run
@@ -113,16 +113,22 @@ class Cells:
 
         Where a cell that holds them shows them still, they were only copied.
         """
-        owners = [owner for owner in self._cells if not moved.isdisjoint(self._cells[owner].turn_ids)]
-        if any(not moved.isdisjoint(shown.get(owner, ())) for owner in owners):
+        moved = self._with_earlier(moved)
+        owners = [owner for owner in self._cells if not moved.isdisjoint(self._with_earlier(self[owner].turn_ids))]
+        if any(not moved.isdisjoint(self._with_earlier(shown.get(owner, ()))) for owner in owners):
             return
         for owner in owners:
             cell = self._cells[owner]
             if owner in shown:
-                left = {place: turn for place, turn in cell.turns.items() if turn.turn not in moved}
+                left = {place: turn for place, turn in complete(cell.turns).items() if turn.turn not in moved}
                 self._cells[owner] = replace(cell, turns=left)
             else:
                 self._listed.add(owner)  # deleted before it was ever saved
+
+    def _with_earlier(self, turns: Iterable[str]) -> set[str]:
+        """Return the ids of turns, and of those that failed ones did not erase: their outputs show these, too."""
+        known = [self.known[turn] for turn in turns if turn in self.known]
+        return {one.turn for turn in known for one in (turn, *turn.earlier.values())}
 
     def rename(self, old: str, new: str) -> None:
         """Let a cell go by another id: front ends need not use those of the file."""

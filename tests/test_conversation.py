@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import nbformat
@@ -137,6 +138,15 @@ def test_what_a_failed_rerun_left_stands_in_a_copy_alone_where_its_own_cell_show
     copied_before = PageCell("copy", ("id of a",))
     kernel.conversation.take([PageCell("a", shows), copied_before])
     assert kernel.above_cell() == above
+
+
+def test_a_copy_of_what_a_failed_rerun_left_counts_at_once_after_a_restart(kernel: Kernel) -> None:
+    failed = replace(turn("a again", status=FAILED), earlier={0: turn("a")})
+    shown = PageCell("a", (failed.turn,))
+    kernel.conversation.take([shown], {failed.turn: failed})
+    assert kernel.above_cell() == ["a"]
+    kernel.conversation.take([shown, PageCell("copy", ("id of a",))])
+    assert kernel.above_cell() == ["a", "a"]
 
 
 def test_threads_do_not_see_each_other_and_can_be_cleared(kernel: Kernel) -> None:

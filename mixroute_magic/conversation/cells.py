@@ -70,7 +70,7 @@ class Cells:
 
     def __setitem__(self, key: str, cell: Cell) -> None:
         self._cells[key] = cell
-        self.known |= {turn.turn: turn for turn in cell.turns.values()}
+        self.known |= _with_earlier(cell.turns.values())
 
     def take(self, document: Sequence[Shown], found: Mapping[str, Turn] | None = None, *, whole: bool = False) -> int:
         """Take in a document: its order, and the turns of cells that are not known yet; otherwise memory wins.
@@ -93,7 +93,7 @@ class Cells:
         self._order = {cell: place for place, cell in enumerate(shown)}
         self._listed |= self._order.keys() | (self._cells.keys() if whole else set())
         unseen = {name: turn for name, turn in (found or {}).items() if name not in self.known}
-        self.known |= unseen
+        self.known |= _with_earlier(unseen.values())
         return sum(self._take_cell(cell, unseen, shown) for cell in document if cell.turns)
 
     def _take_cell(self, cell: Shown, unseen: Mapping[str, Turn], shown: Mapping[str, Sequence[str]]) -> int:
@@ -113,9 +113,9 @@ class Cells:
 
         Where a cell that holds them shows them still, they were only copied.
         """
-        moved = self._with_earlier(moved)
-        owners = [owner for owner in self._cells if not moved.isdisjoint(self._with_earlier(self[owner].turn_ids))]
-        if any(not moved.isdisjoint(self._with_earlier(shown.get(owner, ()))) for owner in owners):
+        moved = self._ids(moved)
+        owners = [owner for owner in self._cells if not moved.isdisjoint(self._ids(self[owner].turn_ids))]
+        if any(not moved.isdisjoint(self._ids(shown.get(owner, ()))) for owner in owners):
             return
         for owner in owners:
             cell = self._cells[owner]
@@ -125,10 +125,9 @@ class Cells:
             else:
                 self._listed.add(owner)  # deleted before it was ever saved
 
-    def _with_earlier(self, turns: Iterable[str]) -> set[str]:
-        """Return the ids of turns, and of those that failed ones did not erase: their outputs show these, too."""
-        known = [self.known[turn] for turn in turns if turn in self.known]
-        return {one.turn for turn in known for one in (turn, *turn.earlier.values())}
+    def _ids(self, turns: Iterable[str]) -> set[str]:
+        """Return the ids of turns, and of those that failed ones did not erase: their outputs carry these, too."""
+        return set(_with_earlier(self.known[turn] for turn in turns if turn in self.known))
 
     def rename(self, old: str, new: str) -> None:
         """Let a cell go by another id: front ends need not use those of the file."""
@@ -187,6 +186,11 @@ class Cells:
         """Say whether a cell of the document stands above another one."""
         below = len(self._order)
         return self._order.get(cell, below) < self._order.get(other, below)
+
+
+def _with_earlier(turns: Iterable[Turn]) -> dict[str, Turn]:
+    """Return turns by their ids, and those that failed ones did not erase: copies of cells may show either again."""
+    return {one.turn: one for turn in turns for one in (turn, *turn.earlier.values())}
 
 
 def _newer(turns: Sequence[Turn], mine: Cell, unseen: Mapping[str, Turn]) -> bool:

@@ -139,7 +139,7 @@ class Chunk:
         return cls(
             text=_text(delta.get("content")) or _text(delta.get("refusal")),
             reasoning=_reasoning(delta),
-            tool_calls=CallPiece.list_from_wire(delta),
+            tool_calls=CallPiece.list_from_wire(delta) if len(delta) > 1 or "content" not in delta else (),
             finish_reason=reason if isinstance(reason, str) and reason else None,
             usage=Usage.from_wire(usage) if usage else None,
             model=model if isinstance(model, str) and model else None,
@@ -273,29 +273,29 @@ class Model:
 
 def _reasoning(delta: Mapping[str, Any]) -> str:
     """Read reasoning from the first of its three places that has any: where it stands in several, it is the same."""
-    told = _text(delta.get("reasoning_content") or delta.get("reasoning"))
+    told = delta.get("reasoning_content") or delta.get("reasoning")
     details = delta.get("reasoning_details")
     if told or not isinstance(details, list):
-        return told
+        return _text(told)
     return "".join(_text(_mapping(detail).get("text") or _mapping(detail).get("summary")) for detail in details)
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
+    return value if isinstance(value, dict) else {}  # as JSON is read; a Mapping in general takes longer to tell
 
 
 def _first_choice(choices: Any) -> Mapping[str, Any]:
     """Return choice 0: with ``n`` above 1 the others are never interleaved into it."""
     if not isinstance(choices, list):
         return {}
-    return next((choice for choice in choices if isinstance(choice, Mapping) and not choice.get("index")), {})
+    return next((choice for choice in choices if isinstance(choice, dict) and not choice.get("index")), {})
 
 
 def _text(value: Any) -> str:
     """Read text that may be a string, a list of parts, or something else altogether."""
     if isinstance(value, str):
         return value
-    if isinstance(value, Sequence):
+    if value and isinstance(value, Sequence):
         return "".join(_text(part.get("text")) for part in value if isinstance(part, Mapping))
     return ""
 

@@ -32,14 +32,16 @@ class Terminal:
         self.written = b""
         self._ours, theirs = pty.openpty()
         self.resize(columns, rows)
-        clean = {name: value for name, value in os.environ.items() if name not in {"NO_COLOR", "COLUMNS", "LINES"}}
+        clean = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+        known = clean | {"TERM": "xterm-256color", "PYTHONPATH": str(ROOT)} | environment
+        size = {"COLUMNS", "LINES"}  # pytest-xdist sets them for what it runs
         self._program = subprocess.Popen(
             command or [sys.executable],
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
             cwd=ROOT,
-            env=clean | {"TERM": "xterm-256color", "PYTHONPATH": str(ROOT)} | environment,
+            env={name: value for name, value in known.items() if name not in size},
             start_new_session=True,
         )
         os.close(theirs)

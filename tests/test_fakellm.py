@@ -113,11 +113,12 @@ def get_weather(city: str) -> str:
 """
 
 
-def test_a_cell_gets_its_answer_from_two_calls(tmp_path: Path, base_url: str) -> None:
+@pytest.mark.parametrize("question", ["What is the weather in Paris and in Tokyo?", "巴黎和東京的天氣如何？"])
+def test_a_cell_gets_its_answer_from_two_calls(tmp_path: Path, base_url: str, question: str) -> None:
     with scripted(forwarding(base_url)) as gateway, Kernel(tmp_path, gateway.base_url) as kernel:
         kernel.run(WEATHER)
         # It keeps results by question: another one is another conversation.
-        ran = kernel.run("%%chat --tool get_weather --yes\nWhich is warmer, Paris or Tokyo?", "first")
+        ran = kernel.run(f"%%chat --tool get_weather --yes\n{question}", "first")
         again = kernel.run("%%chat\nThank you.", "second")
     check(gateway.bodies)
     assert (ran.status, again.status) == ("ok", "ok")

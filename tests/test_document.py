@@ -431,6 +431,7 @@ class LiveNotebook(Notebook):
 
     def begin(self) -> None:
         """Run the first magic: from then on the page tells what it shows."""
+        self.untaken = None  # what was told to the last kernel is lost with it
         if not self.path.exists():
             self.save()
         self.is_read()

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from mixroute_magic.conversation.notebook import client_id, execute_request
 
@@ -62,9 +63,7 @@ class LivePages:
         if self._widget is not None:
             return
         with suppress(Exception):  # without a widget the saved file tells
-            import anywidget
-
-            self._widget = anywidget.AnyWidget(_esm=_SCRIPT.read_text(encoding="utf-8"))
+            self._widget = _asking_widget()
             self._widget.on_msg(self._hear)
 
     def of(self, request: Mapping[str, Any] | None) -> Page | None:
@@ -102,6 +101,18 @@ class LivePages:
         self._pages[client] = known if known == page else page
         if len(self._pages) > _MOST_PAGES:
             del self._pages[next(iter(self._pages))]
+
+
+def _asking_widget() -> Any:
+    import anywidget
+    from traitlets import Unicode
+
+    class Asking(anywidget.AnyWidget):  # type: ignore[misc]
+        _esm = _SCRIPT.read_text(encoding="utf-8")
+        comm_id = Unicode().tag(sync=True)
+
+    comm_id = uuid4().hex
+    return Asking(model_id=comm_id, comm_id=comm_id)
 
 
 def _read_page(content: Any) -> Page | None:

@@ -24,6 +24,13 @@ request = get_ipython().get_parent()
 page = pages.of(request)
 cells = page and [[cell.id, *cell.turns] for cell in page.cells]
 print(json.dumps([pages.path_of(request), cells]))"""
+# Keeps the thread busy in which the kernel hears widgets. With ipykernel 7.4 that is a subshell, as soon as a widget
+# has answered a message that came by that way.
+BUSY = """import anywidget, time
+script = "initialize({ model }) { window.makeBusy = (seconds) => model.send(seconds); model.send(0); }"
+busy = anywidget.AnyWidget(_esm="export default { " + script + " }")
+busy.on_msg(lambda widget, seconds, buffers: (widget.send("heard"), time.sleep(seconds)))"""
+MAKE_BUSY = "() => { window.makeBusy(0); window.makeBusy(5); }"
 # A number makes that cell the active one, a list holds the active cell's new source, a word is a command.
 DO = """async (steps) => {
   const notebook = window.jupyterapp.shell.currentWidget.content;
@@ -117,6 +124,17 @@ def test_every_edit_is_known_before_the_next_cell_runs(lab: Lab) -> None:
     assert look(opened)[1] == [first, ben, ann, last]
     do(opened, 1, "undo-cell-action")
     assert look(opened)[1] == [first, cyd, ben, ann, last]
+
+
+def test_an_edit_is_known_even_while_the_kernel_is_busy_with_widgets(lab: Lab) -> None:
+    opened = lab.open(notebook(busy=BUSY, open=OPEN, ann="", look=LOOK), "busy.ipynb")
+    do(opened, 0, "run-cell")
+    opened.page.wait_for_timeout(1000)  # the subshell begins to run
+    do(opened, 1, "run-cell")
+    first_look(opened)
+    opened.page.evaluate(MAKE_BUSY)
+    do(opened, 2, "delete-cell")
+    assert look(opened)[1] == [["busy"], ["open"], ["look"]]
 
 
 def test_of_copies_halves_and_merged_cells_it_is_known_which_show_a_turn(lab: Lab) -> None:

@@ -27,6 +27,22 @@ function others({ session, sessionManager }) {
   return Object.fromEntries(sharing.map((other) => [other.kernel.clientId, other.path]));
 }
 
+// Sends on the channel of the requests to execute, and in their order. JupyterLab sends a widget's own messages to a
+// subshell of the kernel where there is one: a thread of its own, which a cell that is run at once may overtake.
+function send(model, kernel, content) {
+  const comm_id = model.get("comm_id");
+  const header = {
+    msg_id: `${comm_id}_${performance.now()}_${Math.random()}`,
+    msg_type: "comm_msg",
+    session: kernel.clientId,
+    username: kernel.username,
+    date: new Date().toISOString(),
+    version: "5.3",
+  };
+  const message = { channel: "shell", header, parent_header: {}, metadata: {}, buffers: [] };
+  kernel.sendShellMessage({ ...message, content: { comm_id, data: { method: "custom", content } } });
+}
+
 const OPENED = Symbol.for("mixroute-magic: notebooks that were opened on this page");
 
 // When this page began to show a notebook, or could have: in milliseconds, as performance.now() counts.
@@ -62,7 +78,7 @@ function initialize({ model }) {
   const tell = () => {
     waiting = false;
     try {
-      model.send({
+      send(model, context.sessionContext.session.kernel, {
         path: context.localPath,
         cells: Array.from(cells).filter(isCode).map((cell) => [cell.id, ...turns(cell)]),
         others: others(context.sessionContext),

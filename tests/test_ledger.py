@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import platform
 import signal
 import sqlite3
 import stat
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mixroute_magic.usage.ledger import Ledger
-from mixroute_magic.usage.report import TokenSum
+from mixroute_magic.usage.report import COUNTS, TokenSum
 from mixroute_magic.wire import Reply, Usage
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def test_unknown_counts_stay_null(recorder: Recorder, path: Path) -> None:
     failed, silent = rows(path)
     assert (failed["status"], failed["error"]) == ("failed", "ServerError")
     for row in failed, silent:
-        assert [value for name, value in row.items() if name.endswith("_tokens")] == [None] * 4
+        assert {row[name] for name in COUNTS} == {None}
         assert row["source"] is None
 
 
@@ -227,7 +228,65 @@ ledger.close()
     assert Counter(row["session"] for row in rows(path)) == {f"kernel {number}": 25 for number in range(3)}
     assert {row["status"] for row in rows(path)} == {"complete"}
     with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("SELECT version FROM mixroute_schema").fetchall() == [(1,)]
+        assert connection.execute("SELECT version FROM mixroute_schema").fetchall() == [(1,), (2,)]
+
+
+OLD_LEDGER = """
+CREATE TABLE mixroute_schema (version INTEGER NOT NULL PRIMARY KEY);
+INSERT INTO mixroute_schema VALUES (1);
+CREATE TABLE requests (
+    id VARCHAR(36) NOT NULL PRIMARY KEY, session VARCHAR(64) NOT NULL, notebook TEXT, thread TEXT NOT NULL,
+    gateway TEXT NOT NULL, model TEXT NOT NULL, served_model TEXT, started DATETIME NOT NULL, finished DATETIME,
+    status VARCHAR(16) NOT NULL, input_tokens INTEGER, output_tokens INTEGER, cached_tokens INTEGER,
+    reasoning_tokens INTEGER, source VARCHAR(16), seconds FLOAT, first_token_seconds FLOAT, finish_reason TEXT,
+    request_id TEXT, error TEXT, demo BOOLEAN NOT NULL
+);
+CREATE INDEX ix_requests_session ON requests (session);
+INSERT INTO requests (id, session, thread, gateway, model, started, status, input_tokens, output_tokens, demo)
+VALUES ('old', 'here', 'main', 'localhost', 'glm-5', '2026-11-01 09:00:00.000000', 'complete', 5, 6, 0);
+"""  # what the package wrote before there was a second migration
+NEWER = """
+INSERT INTO mixroute_schema VALUES (99);
+ALTER TABLE requests ADD COLUMN colour TEXT DEFAULT 'blue' NOT NULL;
+"""
+
+
+def test_an_old_ledger_is_brought_up_to_date_and_a_newer_one_is_used_as_it_is(recorder: Recorder, path: Path) -> None:
+    path.parent.mkdir(parents=True)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(OLD_LEDGER)
+    recorder.ledger.finish(recorder.ledger.begin(**ASKED), status="complete", reply=REPLY)
+    recorder.ledger.close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(NEWER)
+        indexes = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'index'")}
+    assert {f"ix_requests_{name}" for name in ("session", "started", "user")} <= indexes
+    recorder.ledger.finish(recorder.ledger.begin(**ASKED), status="complete", reply=REPLY)
+
+    old, _, new = rows(path)
+    unknown = dict.fromkeys(("user", "host", "cell", "turn", "reserved_tokens"))
+    assert {name: old[name] for name in unknown} == unknown
+    assert (old["round"], old["attempt"], old["replayed"], old["colour"]) == (1, 1, 0, "blue")
+    assert (new["input_tokens"], new["colour"]) == (25, "blue")
+    (totals,) = recorder.ledger.totals()
+    assert (totals.requests, totals.input_tokens) == (3, TokenSum(55))
+    assert recorder.warnings == []
+
+
+def test_a_row_tells_who_asked_and_its_place_in_the_turn(
+    recorder: Recorder, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = ASKED | {"cell": "c1", "turn": "t1"}
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("LOGNAME", "ada")
+    recorder.ledger.begin(**asked)
+    monkeypatch.setenv("JUPYTERHUB_USER", "grace")
+    recorder.ledger.begin(**asked, place=(2, 3), replayed=True)
+    first, second = rows(path)
+    assert (first["user"], first["host"], first["cell"], first["turn"]) == ("ada", platform.node(), "c1", "t1")
+    assert (first["round"], first["attempt"], first["replayed"]) == (1, 1, 0)
+    assert (second["user"], second["round"], second["attempt"], second["replayed"]) == ("grace", 2, 3, 1)
 
 
 def test_a_killed_kernel_leaves_an_unfinished_row(path: Path) -> None:

@@ -1,0 +1,151 @@
+"""The door to SQLAlchemy: the ledger's database is opened, written to in one transaction, and complained about once.
+
+SQLAlchemy is heavy, and therefore imported at first use.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy import Connection, Engine
+
+__all__ = ["Database"]
+
+T = TypeVar("T")
+
+# Seconds to wait for a locked database: kernels that share it write for milliseconds, so a longer lock is somebody's
+# open transaction. Once that was warned about, the following answers are kept waiting less.
+PATIENCE = 2.0
+PATIENCE_AFTER_WARNING = 0.2
+
+
+class Database:
+    """A database with the ledger's tables in it. Threads may share it; nothing is opened before the first use.
+
+    Parameters
+    ----------
+    url
+        A SQLAlchemy URL; with ``None``, a private SQLite file in the Jupyter data directory.
+    warn
+        Called once, with what is wrong with it.
+    """
+
+    def __init__(self, url: str | None, warn: Callable[[str], None]) -> None:
+        self._url = url
+        self._warn = warn
+        self._warned = False
+        self._lock = threading.Lock()
+        self._engine: Engine | None = None
+
+    def run(self, work: Callable[[Connection], T]) -> T | None:
+        """Do the work in one transaction, or warn and return ``None``."""
+        try:
+            with self._open().begin() as connection:
+                return work(connection)
+        except BaseException as error:
+            # Opened afresh next time: the file may have been repaired or moved meanwhile, and an interrupt may have
+            # come with the connection half taken from its pool.
+            self.close()
+            if not isinstance(error, Exception):
+                raise
+            self._complain(error)
+            return None
+
+    def close(self) -> None:
+        """Close it; the next use opens it again."""
+        with self._lock:
+            engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.dispose()
+
+    def _open(self) -> Engine:
+        with self._lock:
+            if self._engine is None:
+                self._engine = _open(self._url, PATIENCE_AFTER_WARNING if self._warned else PATIENCE)
+            return self._engine
+
+    def _complain(self, error: Exception) -> None:
+        with self._lock:
+            warned, self._warned = self._warned, True
+        if not warned:
+            self._warn(_complaint(self._url, error))
+
+
+def _open(url: str | None, patience: float) -> Engine:
+    """Open the database, and bring its schema up to date."""
+    from mixroute_magic.usage.schema import migrate
+
+    engine = _engine(url, patience)
+    try:
+        migrate(engine)
+        if url is None:
+            _allow_readers_while_writing(engine)
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
+
+
+def _engine(url: str | None, patience: float) -> Engine:
+    from sqlalchemy import URL, QueuePool, create_engine, make_url
+
+    target = URL.create("sqlite", database=str(_private_file())) if url is None else make_url(url)
+    sqlite = {"timeout": patience, "check_same_thread": False}
+    # One connection, which threads take in turn: SQLite writes one at a time anyway, and ``sqlite://`` (in memory)
+    # is another database in every other connection.
+    return create_engine(
+        target,
+        poolclass=QueuePool,
+        pool_size=1,
+        max_overflow=0,
+        pool_pre_ping=True,
+        connect_args=sqlite if target.get_backend_name() == "sqlite" else {},
+    )
+
+
+def _default_path() -> Path:
+    from jupyter_core.paths import jupyter_data_dir
+
+    return Path(jupyter_data_dir()) / "mixroute" / "ledger.sqlite"
+
+
+def _private_file() -> Path:
+    """Make the default file so that only its owner can read it, from its first moment on."""
+    path = _default_path()
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.parent.chmod(0o700)
+    path.touch(mode=0o600)
+    path.chmod(0o600)
+    return path
+
+
+def _allow_readers_while_writing(engine: Engine) -> None:
+    """Switch SQLite to its write-ahead log; a file system that cannot have one keeps the rollback journal.
+
+    Only for the file that we made: a given database may lie on a network drive, where the log does not work.
+    """
+    from sqlalchemy.exc import DBAPIError
+
+    with suppress(DBAPIError), engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+
+
+def _complaint(url: str | None, error: Exception) -> str:
+    """Return the warning: what happened, that answers are not affected, what to do.
+
+    Of a database server neither the URL nor the driver's message is repeated: either may hold a password, even a
+    masked URL does when the password has an ``@`` in it.
+    """
+    place = f" {_default_path()}" if url is None else ""
+    harmless = url is None or url.startswith("sqlite:") or isinstance(error, ImportError)
+    reason = str(getattr(error, "orig", None) or error) if harmless else type(error).__name__
+    return (
+        f"The token ledger{place} cannot be used ({reason}): answers are not affected, but %usage will miss requests. "
+        "Make it writable, move it away if it is damaged, or set MIXROUTE_LEDGER_URL to another database."
+    )

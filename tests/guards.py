@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 
 @dataclass(frozen=True)
@@ -20,15 +25,25 @@ class Guard:
 
 
 # Runs in a process of its own: it changes our source, which is what this test is about, and asks what is made then.
+# What we import from others is imported once, and each guard is missing in a child that imports ours anew.
 WITHOUT = """
-import importlib, inspect, json, sys
-module, source, removed, answers = json.load(sys.stdin)
-changed = importlib.import_module(f"mixroute_magic.display.{module}")
-code = inspect.getsource(changed)
-assert code.count(source) == 1, f"{source!r} stands {code.count(source)} times in {module}"
-exec(compile(code.replace(source, removed), changed.__file__, "exec"), changed.__dict__)
+import importlib, inspect, json, os, sys
 import hostile
-print(json.dumps(hostile.made(answers)))
+guards, answers = json.load(sys.stdin)
+hostile.made({})
+for name in [name for name in sys.modules if name.partition(".")[0] == "mixroute_magic"]:
+    del sys.modules[name]
+for module, source, removed in guards:
+    child = os.fork()
+    if not child:
+        changed = importlib.import_module(f"mixroute_magic.display.{module}")
+        code = inspect.getsource(changed)
+        assert code.count(source) == 1, f"{source!r} stands {code.count(source)} times in {module}"
+        exec(compile(code.replace(source, removed), changed.__file__, "exec"), changed.__dict__)
+        print(json.dumps(hostile.made(answers)), flush=True)
+        os._exit(0)
+    if os.waitpid(child, 0)[1]:
+        sys.exit(f"without {source!r} it failed")
 """
 
 GUARDS = [
@@ -100,10 +115,13 @@ GUARDS = [
 ]
 
 
-def without(guard: Guard, answers: dict[str, str]) -> dict[str, dict[str, str]]:
-    """Return what is made of answers where a guard is missing."""
-    asked = json.dumps([guard.module, guard.source, guard.removed, answers])
+def without(guards: Sequence[Guard], answers: dict[str, str]) -> Iterator[dict[str, dict[str, str]]]:
+    """Yield what is made of answers where a guard is missing, for each guard."""
+    asked = json.dumps([[(guard.module, guard.source, guard.removed) for guard in guards], answers])
     command = [sys.executable, "-c", WITHOUT]
-    ran = subprocess.run(command, input=asked, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
+    uncounted = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+    ran = subprocess.run(
+        command, input=asked, cwd=Path(__file__).parent, env=uncounted, capture_output=True, text=True, check=False
+    )
     assert ran.returncode == 0, ran.stderr
-    return json.loads(ran.stdout)
+    yield from map(json.loads, ran.stdout.splitlines())

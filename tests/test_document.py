@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-EXAMPLES = int(os.environ.get("DOCUMENT_EXAMPLES", "15"))
+EXAMPLES = int(os.environ.get("DOCUMENT_EXAMPLES", "10"))
 MOST_CELLS = 6
 THREADS = ("main", "side", "other")
 SILENT = "and then silence"

@@ -245,7 +245,8 @@ def _environment(home: Path) -> dict[str, str]:
     settings.mkdir(parents=True)
     quiet = {"fetchNews": "false", "checkForUpdates": False}
     (settings / "notification.jupyterlab-settings").write_text(json.dumps(quiet))
-    ours = {name: value for name, value in os.environ.items() if not name.startswith(("MIXROUTE_", "JUPYTER"))}
+    theirs = ("MIXROUTE_", "JUPYTER", "COVERAGE_")  # what is counted in kernels makes a page wait for them
+    ours = {name: value for name, value in os.environ.items() if not name.startswith(theirs)}
     return ours | {
         "HOME": str(home),
         "JUPYTER_CONFIG_DIR": str(home / "config"),

@@ -5,7 +5,9 @@ SQLAlchemy is heavy, and therefore imported at first use.
 
 from __future__ import annotations
 
+import sqlite3
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -19,10 +21,13 @@ __all__ = ["Database"]
 
 T = TypeVar("T")
 
-# Seconds to wait for a locked database: kernels that share it write for milliseconds, so a longer lock is somebody's
-# open transaction. Once that was warned about, the following answers are kept waiting less.
+# Seconds to wait for a locked SQLite file. Kernels that share it write for milliseconds: where none of them gets on,
+# it is somebody's open transaction, and once that was warned about, the following answers are kept waiting less. Where
+# others do get on, there are many of them, and this one's turn comes.
 PATIENCE = 2.0
 PATIENCE_AFTER_WARNING = 0.2
+_PATIENCE_IN_A_CROWD = 60.0
+_TRY = 0.25  # SQLite itself waits in steps that get longer and longer; in a crowd it is better to begin with short ones
 
 
 class Database:
@@ -42,32 +47,40 @@ class Database:
         self._warned = False
         self._lock = threading.Lock()
         self._engine: Engine | None = None
+        self._up_to_date = False
 
     def run(self, work: Callable[[Connection], T]) -> T | None:
-        """Do the work in one transaction, or warn and return ``None``."""
-        try:
-            with self._open().begin() as connection:
-                return work(connection)
-        except BaseException as error:
-            # Opened afresh next time: the file may have been repaired or moved meanwhile, and an interrupt may have
-            # come with the connection half taken from its pool.
-            self.close()
-            if not isinstance(error, Exception):
-                raise
-            self._complain(error)
-            return None
+        """Do the work in one transaction, or warn and return ``None``; it is begun anew while the file is locked."""
+        patience = _Patience(PATIENCE_AFTER_WARNING if self._warned else PATIENCE)
+        while True:
+            try:
+                with self._open().begin() as connection:
+                    return work(connection)
+            except BaseException as error:
+                if _is_locked(error) and patience.lasts(self._engine):
+                    continue
+                # Opened afresh next time: the file may have been repaired or moved meanwhile, and an interrupt may
+                # have come with the connection half taken from its pool.
+                self.close()
+                if not isinstance(error, Exception):
+                    raise
+                self._complain(error)
+                return None
 
     def close(self) -> None:
         """Close it; the next use opens it again."""
         with self._lock:
-            engine, self._engine = self._engine, None
+            engine, self._engine, self._up_to_date = self._engine, None, False
         if engine is not None:
             engine.dispose()
 
     def _open(self) -> Engine:
         with self._lock:
             if self._engine is None:
-                self._engine = _open(self._url, PATIENCE_AFTER_WARNING if self._warned else PATIENCE)
+                self._engine = _engine(self._url)
+            if not self._up_to_date:
+                _bring_up_to_date(self._engine, private=self._url is None)
+                self._up_to_date = True
             return self._engine
 
     def _complain(self, error: Exception) -> None:
@@ -77,26 +90,57 @@ class Database:
             self._warn(_complaint(self._url, error))
 
 
-def _open(url: str | None, patience: float) -> Engine:
-    """Open the database, and bring its schema up to date."""
+class _Patience:
+    """How long a locked file is waited for, from the first time that it is found locked.
+
+    Parameters
+    ----------
+    seconds
+        While nobody else writes to it, either.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._began: float | None = None
+        self._moved = 0.0
+        self._seen: int | None = None
+
+    def lasts(self, engine: Engine | None) -> bool:
+        """Say whether to try again; a try has waited for a moment."""
+        now, seen = time.monotonic(), None if engine is None else _data_version(engine)
+        if self._began is None or seen not in {None, self._seen}:
+            self._moved, self._seen = now, seen
+        self._began = self._began or now
+        return now - self._moved < self._seconds and now - self._began < _PATIENCE_IN_A_CROWD
+
+
+def _is_locked(error: BaseException) -> bool:
+    code = getattr(getattr(error, "orig", None), "sqlite_errorcode", 0)
+    return code & 0xFF == sqlite3.SQLITE_BUSY  # the rest of the code says why
+
+
+def _data_version(engine: Engine) -> int | None:
+    """Return a number that is another one once somebody else has written; ``None`` while not even that can be read."""
+    from sqlalchemy.exc import OperationalError
+
+    with suppress(OperationalError), engine.connect() as connection:
+        return int(connection.exec_driver_sql("PRAGMA data_version").scalar_one())
+    return None
+
+
+def _bring_up_to_date(engine: Engine, *, private: bool) -> None:
     from mixroute_magic.usage.schema import migrate
 
-    engine = _engine(url, patience)
-    try:
-        migrate(engine)
-        if url is None:
-            _allow_readers_while_writing(engine)
-    except BaseException:
-        engine.dispose()
-        raise
-    return engine
+    migrate(engine)
+    if private:
+        _allow_readers_while_writing(engine)
 
 
-def _engine(url: str | None, patience: float) -> Engine:
+def _engine(url: str | None) -> Engine:
     from sqlalchemy import URL, QueuePool, create_engine, make_url
 
     target = URL.create("sqlite", database=str(_private_file())) if url is None else make_url(url)
-    sqlite = {"timeout": patience, "check_same_thread": False}
+    sqlite = {"timeout": _TRY, "check_same_thread": False}
     # One connection, which threads take in turn: SQLite writes one at a time anyway, and ``sqlite://`` (in memory)
     # is another database in every other connection.
     return create_engine(

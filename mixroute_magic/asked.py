@@ -11,9 +11,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from mixroute_magic.conversation.turn import COMPLETE, FAILED, INTERRUPTED, Turn
-from mixroute_magic.errors import MixRouteError
+from mixroute_magic.errors import APIConnectionError, APIStatusError, APITimeoutError, HistoryError, MixRouteError
 from mixroute_magic.plan import DEMO
-from mixroute_magic.wire import ReplyBuilder
+from mixroute_magic.usage.budget import ANSWER_TOKENS
+from mixroute_magic.usage.estimate import estimate_answer, estimate_tokens
+from mixroute_magic.wire import ReplyBuilder, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -41,7 +43,8 @@ class Asked:
         self._builder = self._new_builder()
         self._steps: tuple[Message, ...] = plan.recorded.steps if plan.recorded else ()
         self._rounds: list[Reply] = []  # those before the one that goes on
-        self._started = time.monotonic()
+        self._size = 0  # of the request, in tokens
+        self._started = self._tried = time.monotonic()
         self._first: float | None = None
         self._seconds: float | None = None
         self._status = INTERRUPTED
@@ -50,16 +53,36 @@ class Asked:
         self._entry: str | None = None
 
     def begin(self, ledger: Ledger, notebook: Notebook) -> None:
-        """Let the ledger know that it is sent now, unless it is a replay, and count the seconds from here."""
-        if self.plan.recorded is None:
-            self._entry = ledger.begin(
-                model=self.request.model,
-                gateway=self.plan.gateway,
-                thread=self.plan.thread,
-                notebook=str(notebook.path) if notebook.path else None,
-                demo=self.plan.gateway == DEMO,
-            )
-        self._started = time.monotonic()
+        """Let the ledger know that it is about to be sent, or replayed.
+
+        Raises
+        ------
+        BudgetError
+            If a budget does not let it be sent.
+        """
+        self._size = estimate_tokens(self.request.messages, self.request.params)
+        self._entry = ledger.begin(
+            model=self.request.model,
+            gateway=self.plan.gateway,
+            thread=self.plan.thread,
+            notebook=str(notebook.path) if notebook.path else None,
+            cell=self.plan.run.cell_id,
+            turn=self.plan.turn,
+            number=len(self._rounds) + 1,
+            reserved_tokens=self._size + _longest_answer(self.request.params),
+            demo=self.plan.gateway == DEMO,
+            replayed=self.plan.recorded is not None,
+        )
+
+    def sent(self) -> None:
+        """Count the seconds from here."""
+        self._started = self._tried = time.monotonic()
+        self._first = None
+
+    def again(self, error: Exception, seconds: float, ledger: Ledger) -> None:
+        """Let the ledger know that it has failed and will be sent once more, in so many seconds."""
+        self._entry = ledger.again(self._entry, error=type(error).__name__, seconds=seconds)
+        self._tried = time.monotonic() + seconds
 
     def add(self, chunk: Chunk) -> None:
         """Take in more of the answer."""
@@ -70,7 +93,7 @@ class Asked:
     def go_on(self, steps: Sequence[Message], ledger: Ledger) -> None:
         """Take in that these messages follow the answer that has come, itself first, and that they are sent next."""
         self._rounds.append(self.round())
-        ledger.finish(self._entry, status=COMPLETE, reply=self._rounds[-1], error=None)
+        ledger.finish(self._entry, status=COMPLETE, reply=self._of_this_try(), error=None)
         self._entry = None
         self._steps += tuple(steps)
         messages = (*self.request.messages, *map(self.plan.sendable, steps))
@@ -110,8 +133,9 @@ class Asked:
 
     def round(self) -> Reply:
         """Return as much of the answer to the last request as there is."""
-        seconds = time.monotonic() - self._started if self._seconds is None else self._seconds
-        return self._builder.reply(seconds, self._first)
+        if self._seconds is None:
+            return self._builder.reply(time.monotonic() - self._started, self._first)
+        return self._counted(self._builder.reply(self._seconds, self._first))
 
     def reply(self) -> Reply:
         """Return as much of the answer as there is, with what all requests for it took together."""
@@ -147,8 +171,32 @@ class Asked:
     def close(self, ledger: Ledger) -> None:
         """Let the ledger know how it ended; once is enough."""
         error = type(self.failure).__name__ if self.failure else None
-        ledger.finish(self._entry, status=self._status, reply=self.round(), error=error)
+        ledger.finish(
+            self._entry, status=self._status, reply=self._of_this_try(), error=error, free=self._was_refused()
+        )
         self._entry = None
+
+    def _counted(self, reply: Reply) -> Reply:
+        """Return a reply with estimated tokens where there are words of it, and nobody has counted them."""
+        usage = reply.usage
+        if usage.input_tokens is not None or usage.output_tokens is not None or not _says_something(reply):
+            return reply
+        return replace(reply, usage=Usage(self._size, estimate_answer(reply), source="estimated"))
+
+    def _of_this_try(self) -> Reply:
+        """Return the reply to the request with the times of its last try, after those that failed."""
+        reply, before = self.round(), self._tried - self._started
+        first = reply.first_token_seconds
+        return replace(
+            reply,
+            seconds=max(0.0, (reply.seconds or 0.0) - before),
+            first_token_seconds=None if first is None else max(0.0, first - before),
+        )
+
+    def _was_refused(self) -> bool:
+        """Say whether nothing can have been spent on it: a gateway that is silent may be at work."""
+        refused = isinstance(self.failure, APIStatusError | APIConnectionError | HistoryError)
+        return refused and not isinstance(self.failure, APITimeoutError) and not _says_something(self.round())
 
     def _lines(self) -> tuple[str, ...]:
         """Return the lines that say why it failed, as they may be kept."""
@@ -160,6 +208,16 @@ class Asked:
 
     def _new_builder(self) -> ReplyBuilder:
         return ReplyBuilder(self.request.model, demo=self._before.demo, clean=self._redact)
+
+
+def _says_something(reply: Reply) -> bool:
+    return bool(reply.text or reply.reasoning or reply.tool_calls or reply.finish_reason)
+
+
+def _longest_answer(params: Mapping[str, Any]) -> int:
+    """Return how many tokens to reserve for an answer."""
+    asked = [params.get(name) for name in ("max_completion_tokens", "max_tokens")]
+    return next((limit for limit in asked if isinstance(limit, int) and limit > 0), ANSWER_TOKENS)
 
 
 def _started(plan: Plan, request: Request) -> Turn:

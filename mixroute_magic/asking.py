@@ -154,7 +154,7 @@ def _answer(plan: Plan, cell: Cell, client: Client | None) -> Answer:
 
 
 def _replayed(recorded: Turn, *, paced: bool) -> Answer:
-    def answer(_request: Request, _on_retry: Callable[[str, float], None]) -> Generator[Chunk]:
+    def answer(_request: Request, _on_retry: Callable[[Exception, float], None]) -> Generator[Chunk]:
         return replay(recorded, paced=paced)
 
     return answer

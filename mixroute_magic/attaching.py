@@ -73,7 +73,7 @@ def sending(session: Session, notebook: Path | None, answer: Answer) -> Answer:
     """Return what sends a request with its images in it."""
     find = _find(session, notebook)
 
-    def send(request: Request, on_retry: Callable[[str, float], None]) -> Generator[Chunk]:
+    def send(request: Request, on_retry: Callable[[Exception, float], None]) -> Generator[Chunk]:
         return answer(replace(request, messages=with_bytes(request.messages, find)), on_retry)
 
     return send

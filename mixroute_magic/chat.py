@@ -38,7 +38,7 @@ __all__ = [
     "undisturbed",
 ]
 
-Answer = Callable[[Request, Callable[[str, float], None]], Generator[Chunk]]
+Answer = Callable[[Request, Callable[[Exception, float], None]], Generator[Chunk]]
 """Sends a request, tells why and in how many seconds it is sent again, and yields the chunks of the answer."""
 
 _NOTICES = {
@@ -69,10 +69,13 @@ def ask(
     ------
     MixRouteError
         As `Client.send` and `Rounds.after`; with the text so far as ``partial``.
+    BudgetError
+        If a budget does not let it be sent, after which nothing is shown or recorded, either.
     ChatInterrupted
         If the user stopped it.
     """
     asked = Asked(plan, redact)
+    asked.begin(ledger, notebook)
     place = notebook.conversation.begin(plan.run)
     try:  # from here on the view is finished whatever happens: a locked ledger can be interrupted, too
         view.start()
@@ -80,13 +83,13 @@ def ask(
         if plan.recorded is None:
             notebook.begin(plan.run, place, asked.turn())
         while True:
-            asked.begin(ledger, notebook)
-            _receive(asked, answer, notebook, view)
+            _receive(asked, answer, notebook, ledger, view)
             steps = () if plan.recorded else rounds.after(asked.round(), view.doing)
             if not steps:  # of a recorded turn they are recorded, too
                 break
             asked.go_on(steps, ledger)
             view.between(steps)
+            asked.begin(ledger, notebook)
         asked.end()
     except BaseException as error:
         asked.end(error)
@@ -99,16 +102,22 @@ def ask(
         with undisturbed():
             turn, replaced = notebook.record(plan.run, place, asked.turn())
             asked.close(ledger)
-            notes = [*answer_notes(turn, plan.form), *asked.notes, *cell_notes(plan, turn, replaced)]
+            notes = [*answer_notes(turn, plan.form), *asked.notes, *cell_notes(plan, turn, replaced), *ledger.notes()]
             metadata, before = turn.to_metadata(), (*plan.shown_before(), *asked.steps)
             ending = ending_of(turn, notes, form=plan.form, before=before, metadata=metadata)
             view.finish(replace(ending, error=()))  # IPython shows it below
     return asked.reply()
 
 
-def _receive(asked: Asked, answer: Answer, notebook: Notebook, view: ReplyView) -> None:
+def _receive(asked: Asked, answer: Answer, notebook: Notebook, ledger: Ledger, view: ReplyView) -> None:
     """Take in and show the answer to one request."""
-    with closing(answer(asked.request, view.retrying)) as chunks:
+
+    def retrying(error: Exception, seconds: float) -> None:
+        asked.again(error, seconds, ledger)
+        view.retrying(str(error).rstrip("."), seconds)
+
+    asked.sent()
+    with closing(answer(asked.request, retrying)) as chunks:
         for chunk in chunks:
             asked.add(chunk)
             view.show(chunk)

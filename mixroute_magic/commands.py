@@ -13,7 +13,7 @@ from mixroute_magic.settings import given, settings
 from mixroute_magic.tables import Table, counted
 
 if TYPE_CHECKING:
-    from mixroute_magic.options import ModelOptions, SetupOptions
+    from mixroute_magic.options import ModelOptions, SetupOptions, UsageOptions
     from mixroute_magic.session import Session
     from mixroute_magic.usage.report import UsageReport
 
@@ -34,10 +34,13 @@ def model(session: Session, options: ModelOptions, system: str | None = None) ->
     return settings_table(session, notebook, notebook.signed(session.run(), record), news)
 
 
-def usage(session: Session) -> UsageReport:
-    """Return the tokens of this session, by model."""
+def usage(session: Session, options: UsageOptions) -> UsageReport:
+    """Return the tokens of this session, by model; and give it a budget before."""
+    from mixroute_magic.usage.budget import set_budget
     from mixroute_magic.usage.report import UsageReport
 
+    if options.budget is not None:
+        set_budget(session.config, options.budget)
     return UsageReport(session.ledger.totals())
 
 

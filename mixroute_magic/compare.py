@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from mixroute_magic.asked import Asked
 from mixroute_magic.chat import answer_notes, cell_notes, ending_of, undisturbed
 from mixroute_magic.conversation.turn import COMPLETE
-from mixroute_magic.errors import ChatInterrupted, MixRouteError
+from mixroute_magic.errors import BudgetError, ChatInterrupted, MixRouteError
 from mixroute_magic.wire import Chunk
 
 if TYPE_CHECKING:
@@ -55,10 +55,11 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class _Retry:
-    """A request will be sent again."""
+    """A request will be sent again, once this was ``noted``: by then it is in the ledger."""
 
-    why: str
+    error: Exception
     seconds: float
+    noted: threading.Event = field(default_factory=threading.Event)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,8 @@ def compare(
     ------
     MixRouteError
         If none of them answered: what went wrong with the first.
+    BudgetError
+        If a budget lets none of them be asked, after which nothing is shown or recorded, either.
     ChatInterrupted
         If the user stopped it.
     """
@@ -100,6 +103,7 @@ def compare(
         columns, turn=turn, notebook=notebook, ledger=ledger, view=view, redact=redact, explain=explain
     )
     plan = columns[0].plan
+    comparison.begin()
     place = notebook.conversation.begin(plan.run)
     try:
         view.start()
@@ -112,7 +116,7 @@ def compare(
         with undisturbed():
             comparison.stop()
             whole, replaced = notebook.record(plan.run, place, comparison.turn())
-            notes = cell_notes(plan, whole, replaced)
+            notes = [*cell_notes(plan, whole, replaced), *ledger.notes()]
             metadata, before = whole.to_metadata(), plan.shown_before()
             view.finish(ending_of(whole, notes, form=plan.form, before=before, metadata=metadata))
     if whole.status != COMPLETE:
@@ -143,15 +147,27 @@ class _Comparison:
         self._view = view
         self._redact = redact
         self._explain = explain
+        self._refused = {number: column.refused for number, column in enumerate(columns) if column.answer is None}
+
+    def begin(self) -> None:
+        """Let the ledger know of all requests, and raise if its budgets allow none of them."""
+        for number, asked in enumerate(self._asked):
+            if number not in self._refused:
+                try:
+                    asked.begin(self._ledger, self._notebook)
+                except BudgetError as error:
+                    self._refused[number] = error
+        if len(self._refused) == len(self._asked):
+            raise next(error for error in self._refused.values() if isinstance(error, BudgetError))
 
     def run(self) -> None:
         """Ask, and take in what comes until all have ended."""
         for number, (column, asked) in enumerate(zip(self._columns, self._asked, strict=True)):
-            if column.answer is None:
-                self._end(number, column.refused)
+            if column.answer is None or number in self._refused:
+                self._end(number, self._refused[number])
                 continue
             self._view.between(asked.steps, number)  # of a recorded turn
-            asked.begin(self._ledger, self._notebook)
+            asked.sent()
             self._readers.start(number, column.answer, column.client, asked.request)
         for number, news in self._readers.news():
             self._take(number, news)
@@ -196,7 +212,9 @@ class _Comparison:
             self._view.show(news, number)
             self._notebook.write(self._turn, self.turn)
         elif isinstance(news, _Retry):
-            self._view.retrying(news.why, news.seconds, number)
+            self._asked[number].again(news.error, news.seconds, self._ledger)
+            news.noted.set()
+            self._view.retrying(str(news.error).rstrip("."), news.seconds, number)
         elif news.failure is None:
             self._received(number, news.at)
         else:
@@ -219,7 +237,12 @@ class _Comparison:
             return
         asked.go_on(steps, self._ledger)
         self._view.between(steps, number)
-        asked.begin(self._ledger, self._notebook)
+        try:
+            asked.begin(self._ledger, self._notebook)
+        except BudgetError as error:
+            self._end(number, error)
+            return
+        asked.sent()
         self._readers.start(number, column.answer, column.client, asked.request)
 
     def _end(self, number: int, failure: BaseException | None) -> None:
@@ -279,9 +302,7 @@ class _Readers:
 
     def _read(self, number: int, answer: Answer, request: Request) -> None:
         try:
-            with closing(
-                answer(request, lambda why, seconds: self._queue.put((number, _Retry(why, seconds))))
-            ) as chunks:
+            with closing(answer(request, lambda *why: self._retry(number, _Retry(*why)))) as chunks:
                 for chunk in chunks:
                     self._queue.put((number, chunk))
                     if self._stopped.is_set():
@@ -290,3 +311,9 @@ class _Readers:
             self._queue.put((number, _End(error)))
         else:
             self._queue.put((number, _End()))
+
+    def _retry(self, number: int, news: _Retry) -> None:
+        """Tell that a request will be sent again, and wait until that is in the ledger."""
+        self._queue.put((number, news))
+        while not news.noted.wait(_LISTEN) and not self._stopped.is_set():
+            pass

@@ -9,11 +9,15 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from math import inf, nan
+from typing import Any as Anything
 
 from traitlets import Any, Bool, Unicode, default
 from traitlets.config import Configurable
 
+from mixroute_magic.amounts import read_tokens
 from mixroute_magic.errors import SettingError
+
+_BUDGETS = {"token_budget": "MIXROUTE_TOKEN_BUDGET", "daily_token_budget": "MIXROUTE_DAILY_TOKEN_BUDGET"}
 
 __all__ = ["DEFAULT_BASE_URL", "OTHER_BASE_URL", "MixRoute"]
 
@@ -45,7 +49,31 @@ class MixRoute(Configurable):
     history = Unicode("document", help="document (what stands above the cell) or execution (order of execution).").tag(
         config=True
     )
+    token_budget = Any(
+        None,
+        allow_none=True,
+        help="Tokens that this session may take, such as 200k. Default: MIXROUTE_TOKEN_BUDGET, else no limit. What is "
+        "set when the session starts can be lowered in a notebook, not raised.",
+    ).tag(config=True)
+    daily_token_budget = Any(
+        None,
+        allow_none=True,
+        help="The same for all sessions of a user in a day. Default: MIXROUTE_DAILY_TOKEN_BUDGET, else no limit.",
+    ).tag(config=True)
     journal = Bool(True, help="Keep last turns in a private file, for undo and recovery.").tag(config=True)
+
+    def __init__(self, **kwargs: Anything) -> None:
+        super().__init__(**kwargs)
+        # What ipython_config.py and the environment say, before a notebook has its say.
+        self._given = {name: (os.environ.get(variable), getattr(self, name)) for name, variable in _BUDGETS.items()}
+
+    @default("token_budget")
+    def _default_token_budget(self) -> str | None:
+        return os.environ.get(_BUDGETS["token_budget"])
+
+    @default("daily_token_budget")
+    def _default_daily_token_budget(self) -> str | None:
+        return os.environ.get(_BUDGETS["daily_token_budget"])
 
     @default("replay")
     def _default_replay(self) -> str:
@@ -81,6 +109,22 @@ class MixRoute(Configurable):
             words = f"{', '.join(known[:-1])} or {known[-1]}"
             raise SettingError(f"MixRoute.{name} is {value!r}, not {words}.", f"Set it: %config MixRoute.{name} = …")
         return value
+
+    def budget(self, name: str) -> tuple[int | None, bool]:
+        """Return the tokens of a budget, and whether it is an administrator's: a notebook can only set a lower one.
+
+        Raises
+        ------
+        SettingError
+            If it, or what the administrator has set, is no number of tokens.
+        """
+        try:
+            limits = [limit for value in self._given[name] if (limit := read_tokens(value)) is not None]
+            own = read_tokens(getattr(self, name))
+        except ValueError as error:
+            raise SettingError(f"MixRoute.{name}, or {_BUDGETS[name]}: {error}.", "Nothing was sent.") from None
+        tokens = min([*limits, *([] if own is None else [own])], default=None)
+        return tokens, tokens is not None and tokens in limits
 
     def number(self, name: str, *, least: float = 0.0, most: float = inf, whole: bool = False) -> float:
         """Return the value of a numeric setting.

@@ -15,6 +15,7 @@
     │   └── ServerError               5xx
     ├── StreamError               the reply broke off, or was not a reply
     ├── HistoryError              the conversation cannot do this: nothing to undo or export, too long …
+    ├── BudgetError               it would take more tokens than the budget has left
     ├── ReplayError               nothing is recorded for this request, and asking was not allowed
     ├── ToolError                 a tool cannot be offered or called
     ├── SchemaError               the answer is not what the schema asks for, or the schema is none
@@ -33,6 +34,7 @@ __all__ = [
     "APITimeoutError",
     "AuthenticationError",
     "BadRequestError",
+    "BudgetError",
     "ChatInterrupted",
     "HistoryError",
     "MixRouteError",
@@ -143,6 +145,10 @@ class StreamError(MixRouteError):
 
 class HistoryError(MixRouteError):
     """The conversation cannot do this: nothing to undo, nothing to export, too long for its model."""
+
+
+class BudgetError(MixRouteError):
+    """The request may take more tokens than a budget has left, or no budget can be kept; nothing was sent."""
 
 
 class ReplayError(MixRouteError):

@@ -164,9 +164,9 @@ class MixRouteMagics(Magics):
     def usage(self, line: str) -> UsageReport:
         from mixroute_magic import commands
 
-        _read(options.parse, options.UsageOptions, line)
+        given = _read(options.parse, options.UsageOptions, line)
         with _told(self.session) as session:
-            return commands.usage(session)
+            return commands.usage(session, given)
 
     @no_var_expand
     @line_magic

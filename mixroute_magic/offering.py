@@ -89,7 +89,7 @@ def falling_back(answer: Answer, plan: Plan, known: dict[tuple[str, str], int]) 
     ways = (*response_formats(model), IN_WORDS)
     key = plan.gateway, model
 
-    def ask(request: Request, on_retry: Callable[[str, float], None]) -> Generator[Chunk]:
+    def ask(request: Request, on_retry: Callable[[Exception, float], None]) -> Generator[Chunk]:
         for place in range(known.get(key, 0), len(ways)):
             try:
                 yield from answer(shaped(request, schema, ways[place]), on_retry)
@@ -97,7 +97,7 @@ def falling_back(answer: Answer, plan: Plan, known: dict[tuple[str, str], int]) 
                 if ways[place] == IN_WORDS or not _ABOUT_FORMAT.search(f"{error}"):
                     raise
                 known[key] = place + 1
-                on_retry(f"{model} takes no {ways[place]}", 0.0)
+                on_retry(BadRequestError(f"{model} takes no {ways[place]}"), 0.0)
             else:
                 return
 

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from mixroute_magic.amounts import read_tokens
 from mixroute_magic.arguments import OptionError, Options, did_you_mean, option, read, refuse_key, short
 
 if TYPE_CHECKING:
@@ -141,6 +142,11 @@ def _answer(word: str) -> str:
     return word
 
 
+def _tokens(word: str) -> str:
+    read_tokens(word)
+    return word
+
+
 def _action(word: str) -> str:
     if word not in ACTIONS:
         raise ValueError(did_you_mean(word, ACTIONS) or f"one of {', '.join(ACTIONS)} is needed")
@@ -243,12 +249,14 @@ class ThreadOptions(Options):
 
 @dataclass(frozen=True, eq=False)
 class UsageOptions(Options):
-    """Options of ``%usage``: none."""
+    """Options of ``%usage``; ``budget`` is a number of tokens, or ``none``."""
 
     magic = "usage"
     about = "Show the tokens that this session has spent, by model and in total."
-    usage = ("%usage",)
+    usage = ("%usage [options]",)
     examples = ("%usage", "report = %usage")
+
+    budget: str | None = option("--budget", value="TOKENS", read=_tokens, about="limit this session: 200k, 1.5M, none")
 
 
 @dataclass(frozen=True, eq=False)

@@ -103,9 +103,11 @@ class Session:
     @cached_property
     def ledger(self) -> Ledger:
         """Where the tokens of this kernel are recorded."""
+        from mixroute_magic.usage.budget import budgets
         from mixroute_magic.usage.ledger import Ledger
 
-        return Ledger(self.config.current("ledger_url") or None, session=self.id, warn=_warn)
+        url = self.config.current("ledger_url") or None
+        return Ledger(url, session=self.id, warn=_warn, budgets=lambda: budgets(self.config))
 
     def run(self) -> Run:
         """Return the execution that is going on; with `MixRoute.history` "execution" it belongs to no cell."""

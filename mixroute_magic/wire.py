@@ -62,7 +62,10 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one request; ``None`` is unknown, never zero. ``source`` says who counted: ``reported``."""
+    """Tokens of one request; ``None`` is unknown, never zero.
+
+    ``source`` says where they come from: ``reported``, ``estimated``, or ``replayed``.
+    """
 
     input_tokens: int | None = None
     output_tokens: int | None = None
@@ -74,7 +77,9 @@ class Usage:
         """Return the tokens of two requests; of what one of them does not tell, nothing is known."""
         pairs = {name: (getattr(self, name), getattr(other, name)) for name in self.__slots__ if name != "source"}
         counts = {name: None if None in pair else sum(pair) for name, pair in pairs.items()}
-        return Usage(**counts, source=self.source if self.source == other.source else None)
+        sources = {self.source, other.source}
+        mixed = "estimated" if sources == {"reported", "estimated"} else None
+        return Usage(**counts, source=self.source if len(sources) == 1 else mixed)
 
     @classmethod
     def from_wire(cls, data: Any) -> Usage | None:

@@ -309,7 +309,7 @@ def test_what_may_pass_is_asked_again_and_announced(first: object) -> None:
     told: list[tuple[str, float]] = []
     with scripted(first, whole("ok")) as gateway:
         chunks = client_of(gateway).stream(
-            HELLO, model="glm-5", on_retry=lambda why, seconds: told.append((why, seconds))
+            HELLO, model="glm-5", on_retry=lambda why, seconds: told.append((str(why), seconds))
         )
         assert "".join(chunk.text for chunk in chunks) == "ok"
     assert len(gateway.asked) == 2

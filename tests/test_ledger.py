@@ -282,11 +282,11 @@ def test_a_row_tells_who_asked_and_its_place_in_the_turn(
     monkeypatch.setenv("LOGNAME", "ada")
     recorder.ledger.begin(**asked)
     monkeypatch.setenv("JUPYTERHUB_USER", "grace")
-    recorder.ledger.begin(**asked, place=(2, 3), replayed=True)
+    recorder.ledger.begin(**asked, number=2, replayed=True)
     first, second = rows(path)
     assert (first["user"], first["host"], first["cell"], first["turn"]) == ("ada", platform.node(), "c1", "t1")
     assert (first["round"], first["attempt"], first["replayed"]) == (1, 1, 0)
-    assert (second["user"], second["round"], second["attempt"], second["replayed"]) == ("grace", 2, 3, 1)
+    assert (second["user"], second["round"], second["attempt"], second["replayed"]) == ("grace", 2, 1, 1)
 
 
 def test_a_killed_kernel_leaves_an_unfinished_row(path: Path) -> None:

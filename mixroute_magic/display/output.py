@@ -95,7 +95,7 @@ def _tokens(usage: Usage) -> str:
     if usage.input_tokens is None and usage.output_tokens is None:
         return "tokens unknown"
     read, written = ("?" if count is None else f"{count:,}" for count in (usage.input_tokens, usage.output_tokens))
-    return f"{read} → {written} tokens"
+    return f"{'≈ ' if usage.source == 'estimated' else ''}{read} → {written} tokens"
 
 
 def bundle(ending: Ending) -> dict[str, str]:

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Client"]
 
-OnRetry = Callable[[str, float], None]
-"""Called with the reason and the seconds before a request is sent once more."""
+OnRetry = Callable[[Exception, float], None]
+"""Called with the error and the seconds before a request is sent once more."""
 
 _DEMO_HEADER = "x-mixroute-demo"
 
@@ -117,7 +117,7 @@ class Client:
         model
             Its name as in `models`.
         on_retry
-            Called before a request is sent again, with the reason and the seconds until then.
+            Called before a request is sent again, with the error and the seconds until then.
         **params
             Further fields of the request, such as ``temperature=0.3``; none is sent that is not given.
 
@@ -268,8 +268,9 @@ class Client:
             return backoff(state) if asked is None else asked
 
         def announce(state: RetryCallState) -> None:
-            if on_retry is not None:
-                on_retry(str(_outcome(state)).rstrip("."), state.upcoming_sleep)
+            error = _outcome(state)
+            if on_retry is not None and isinstance(error, Exception):
+                on_retry(error, state.upcoming_sleep)
 
         return Retrying(
             stop=stop_after_attempt(self._retries + 1),

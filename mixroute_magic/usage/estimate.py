@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from mixroute_magic.parts import ImageRef
-    from mixroute_magic.wire import Message
+    from mixroute_magic.wire import Message, Reply
 
-__all__ = ["estimate_tokens"]
+__all__ = ["estimate_answer", "estimate_tokens"]
 
 _BYTES_PER_TOKEN = 4
 _TOKENS_PER_MESSAGE = 4
@@ -30,6 +30,12 @@ def estimate_tokens(messages: Iterable[Message], params: Mapping[str, Any] | Non
     words = sum(_TOKENS_PER_MESSAGE + _of_text(_written(message)) for message in messages)
     tools = (params or {}).get("tools")
     return words + sum(map(_of_image, images_in(messages))) + (_of_text(json.dumps(tools)) if tools else 0)
+
+
+def estimate_answer(reply: Reply) -> int:
+    """Return a rough count of what a model wrote; what it thought counts as far as it was told."""
+    calls = "".join(f"{call.name}{call.arguments}" for call in reply.tool_calls)
+    return _of_text(reply.text + reply.reasoning + calls)
 
 
 def _written(message: Message) -> str:

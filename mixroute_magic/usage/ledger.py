@@ -12,14 +12,16 @@ import platform
 import uuid
 from collections import Counter
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from mixroute_magic.errors import BudgetError
+from mixroute_magic.usage.budget import Budget, admit, cannot_be_kept, spent, today
 from mixroute_magic.usage.database import Database
 from mixroute_magic.usage.report import COUNTS, ModelTotals, TokenSum
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from sqlalchemy import Connection
 
@@ -31,7 +33,8 @@ __all__ = ["Ledger", "user_name"]
 class Ledger:
     """The requests of this session, and of all others that write to the same database.
 
-    No method raises because of the database: what cannot be recorded is warned about once, and costs no answer.
+    No method raises because of the database: what cannot be recorded is warned about once, and costs no answer. The one
+    exception is `begin` while there is a budget, which could not be kept.
     Threads may share a ledger. Nothing is opened, and nothing heavy imported, before the first use.
 
     Parameters
@@ -42,11 +45,23 @@ class Ledger:
         What the totals are about: one id for a kernel's life.
     warn
         Called with the one warning.
+    budgets
+        Returns the budgets that hold when a request begins.
     """
 
-    def __init__(self, url: str | None, *, session: str, warn: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        url: str | None,
+        *,
+        session: str,
+        warn: Callable[[str], None],
+        budgets: Callable[[], Sequence[Budget]] = tuple,
+    ) -> None:
         self._database = Database(url, warn)
         self._session = session
+        self._budgets = budgets
+        self._begun: dict[str, dict[str, Any]] = {}  # rows of requests that have not ended
+        self._noted: set[tuple[Budget, datetime]] = set()
 
     def begin(
         self,
@@ -57,7 +72,8 @@ class Ledger:
         notebook: str | None,
         cell: str | None = None,
         turn: str | None = None,
-        place: tuple[int, int] = (1, 1),
+        number: int = 1,
+        reserved_tokens: int = 0,
         demo: bool = False,
         replayed: bool = False,
     ) -> str | None:
@@ -67,13 +83,20 @@ class Ledger:
         ----------
         turn
             The id of the turn that it belongs to.
-        place
-            The round in its turn (tool calls and repairs count up), and the attempt (retries count up).
+        number
+            The round in its turn: tool calls and repairs count up.
+        reserved_tokens
+            What counts for budgets until the true count is known.
 
         Returns
         -------
         str or None
             The entry to `finish`, committed; ``None`` if it could not be recorded.
+
+        Raises
+        ------
+        BudgetError
+            If it would pass a budget, or there is one and the database cannot be used.
         """
         row = {
             "id": str(uuid.uuid4()),
@@ -84,25 +107,76 @@ class Ledger:
             "cell": cell,
             "thread": thread,
             "turn": turn,
-            "round": place[0],
-            "attempt": place[1],
+            "round": number,
+            "attempt": 1,
             "gateway": gateway,
             "model": model,
             "started": datetime.now(UTC),
             "status": "unfinished",
             "demo": demo,
             "replayed": replayed,
+            "reserved_tokens": reserved_tokens,
         }
+        budgets = () if demo or replayed else self._budgets()
 
-        def insert(connection: Connection) -> str:
+        def insert(connection: Connection) -> BudgetError | bool:
             from mixroute_magic.usage.schema import REQUESTS
 
+            refused = admit(connection, budgets, row) if budgets else None
+            if refused is None:
+                connection.execute(REQUESTS.insert(), row)
+            return refused or True
+
+        return self._entered(row, self._database.run(insert), budgets)
+
+    def again(self, entry: str | None, *, error: str, seconds: float) -> str | None:
+        """Record that a request has failed and will be sent once more, in so many seconds: as a row of its own.
+
+        What was reserved for it is handed on, so that no budget can refuse it. Returns the entry to `finish`.
+        """
+        before = self._begun.pop(entry, None) if entry else None
+        if before is None:
+            return None
+        now = datetime.now(UTC)
+        row = before | {
+            "id": str(uuid.uuid4()),
+            "attempt": before["attempt"] + 1,
+            "started": now + timedelta(seconds=seconds),
+        }
+        took = (now - before["started"]).total_seconds()
+        failed = {"finished": now, "status": "failed", "error": error, "reserved_tokens": None, "seconds": took}
+
+        def record(connection: Connection) -> bool:
+            from mixroute_magic.usage.schema import REQUESTS
+
+            connection.execute(REQUESTS.update().where(REQUESTS.c.id == entry).values(failed))
             connection.execute(REQUESTS.insert(), row)
-            return str(row["id"])
+            return True
 
-        return self._database.run(insert)
+        return self._entered(row, self._database.run(record))
 
-    def finish(self, entry: str | None, *, status: str, reply: Reply | None = None, error: str | None = None) -> None:
+    def _entered(
+        self, row: dict[str, Any], outcome: BudgetError | bool | None, budgets: Sequence[Budget] = ()
+    ) -> str | None:
+        """Return the entry of a row that the database has taken."""
+        if outcome is None and budgets:
+            raise cannot_be_kept(budgets)
+        if isinstance(outcome, BudgetError):
+            raise outcome
+        if not outcome:
+            return None
+        self._begun[row["id"]] = row
+        return str(row["id"])
+
+    def finish(
+        self,
+        entry: str | None,
+        *,
+        status: str,
+        reply: Reply | None = None,
+        error: str | None = None,
+        free: bool = False,
+    ) -> None:
         """Record how a request ended; an entry of ``None`` was never recorded and is passed over.
 
         Parameters
@@ -115,10 +189,15 @@ class Ledger:
             As much of the answer as arrived; its text is not stored.
         error
             The name of the error's class.
+        free
+            Whether it is sure to have cost nothing, though nobody has counted.
         """
         if entry is None:
             return
-        values = {"finished": datetime.now(UTC), "status": status, "error": error, **_figures(reply)}
+        self._begun.pop(entry, None)
+        known = reply is not None and None not in (reply.usage.input_tokens, reply.usage.output_tokens)
+        settled = {"reserved_tokens": None} if known or free else {}
+        values = {"finished": datetime.now(UTC), "status": status, "error": error, **settled, **_figures(reply)}
 
         def update(connection: Connection) -> None:
             from mixroute_magic.usage.schema import REQUESTS
@@ -130,6 +209,21 @@ class Ledger:
     def totals(self) -> list[ModelTotals]:
         """Return this session's requests by model, demo requests apart, sorted by name; replays are no requests."""
         return self._database.run(lambda connection: _totals(connection, self._session)) or []
+
+    def notes(self) -> list[str]:
+        """Say of which budgets most is spent by now, of each only once."""
+        budgets = [budget for budget in self._budgets() if (budget, today()) not in self._noted]
+        if not budgets:
+            return []
+        user = user_name()
+
+        def taken(connection: Connection) -> list[int]:
+            return [spent(connection, budget, session=self._session, user=user) for budget in budgets]
+
+        told = zip(budgets, self._database.run(taken) or (), strict=False)
+        notes = {budget: note for budget, tokens in told if (note := budget.note(tokens))}
+        self._noted.update((budget, today()) for budget in notes)
+        return list(notes.values())
 
     def close(self) -> None:
         """Close the database; the next use opens it again."""

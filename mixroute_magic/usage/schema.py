@@ -17,7 +17,7 @@ from sqlalchemy.schema import CreateColumn, CreateIndex, CreateTable
 if TYPE_CHECKING:
     from sqlalchemy import Column, Connection, Engine
 
-__all__ = ["REQUESTS", "migrate"]
+__all__ = ["REQUESTS", "VERSIONS", "migrate"]
 
 _METADATA = sa.MetaData()
 
@@ -70,7 +70,7 @@ _BY_SESSION = sa.Index("ix_requests_session", REQUESTS.c.session)
 _BY_TIME = sa.Index("ix_requests_started", REQUESTS.c.started)
 _BY_USER = sa.Index("ix_requests_user", REQUESTS.c.user, REQUESTS.c.started)
 
-_VERSIONS = sa.Table(
+VERSIONS = sa.Table(
     "mixroute_schema", _METADATA, sa.Column("version", sa.Integer, primary_key=True, autoincrement=False)
 )
 
@@ -78,13 +78,13 @@ _VERSIONS = sa.Table(
 def migrate(engine: Engine) -> None:
     """Apply the migrations that this database has not seen yet, each in its own transaction."""
     with engine.begin() as connection:
-        connection.execute(CreateTable(_VERSIONS, if_not_exists=True))
-        applied = set(connection.scalars(sa.select(_VERSIONS.c.version)))
+        connection.execute(CreateTable(VERSIONS, if_not_exists=True))
+        applied = set(connection.scalars(sa.select(VERSIONS.c.version)))
     for version, migration in enumerate(MIGRATIONS, start=1):
         if version not in applied:
             # Of two kernels that start at once, the second waits at the version's key, and finds the work done.
             with suppress(IntegrityError), engine.begin() as connection:
-                connection.execute(_VERSIONS.insert().values(version=version))
+                connection.execute(VERSIONS.insert().values(version=version))
                 migration(connection)
 
 

@@ -1,0 +1,150 @@
+"""Budgets: how many tokens a session, or a user in a day, may take, checked before anything is sent.
+
+What counts is the true count of a finished request, and as long as that is not known what was reserved for it. The sum
+and the new reservation are one transaction, before which others wait, so that requests at the same time, in threads,
+kernels or on other machines, cannot pass a budget together.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from mixroute_magic.amounts import read_tokens
+from mixroute_magic.errors import BudgetError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from sqlalchemy import Connection
+
+    from mixroute_magic.config import MixRoute
+
+__all__ = ["ANSWER_TOKENS", "Budget", "admit", "budgets", "cannot_be_kept", "set_budget", "spent", "today"]
+
+SESSION, DAY = "session", "day"
+
+ANSWER_TOKENS = 1_000
+"""What is reserved for an answer where no ``max_tokens`` is set."""
+
+_MUCH = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """So many tokens for this ``session``, or for a ``day`` of this user's in all sessions of the ledger.
+
+    ``fixed`` where an administrator has set it, and the notebook cannot raise it.
+    """
+
+    tokens: int
+    scope: str
+    fixed: bool = False
+
+    def refusal(self, taken: int, needed: int) -> BudgetError:
+        """Return the error for a request that would pass it."""
+        left = max(0, self.tokens - taken)
+        return BudgetError(
+            f"{left:,} of {self.name} {self.tokens:,} tokens are left, and this request may take {needed:,}; "
+            "nothing was sent.",
+            f"{self._raised()} Or ask for less: --max-tokens N, --fresh.",
+        )
+
+    def note(self, taken: int) -> str:
+        """Return what the footer says once most of it is spent; nothing before."""
+        if taken < _MUCH * self.tokens:
+            return ""
+        return f"{taken:,} of {self.name} {self.tokens:,} tokens are spent"
+
+    @property
+    def name(self) -> str:
+        """Whose tokens they are."""
+        return "this session's" if self.scope == SESSION else "today's"
+
+    def _raised(self) -> str:
+        if self.fixed:
+            return "An administrator has set this budget."
+        if self.scope == SESSION:
+            return f"Raise it: %usage --budget {2 * self.tokens or 'none'}."
+        return f"Raise it: %config MixRoute.daily_token_budget = {2 * self.tokens or None}."
+
+
+def budgets(config: MixRoute) -> list[Budget]:
+    """Return the budgets that are set now."""
+    read = {SESSION: config.budget("token_budget"), DAY: config.budget("daily_token_budget")}
+    return [Budget(tokens, scope, fixed) for scope, (tokens, fixed) in read.items() if tokens is not None]
+
+
+def set_budget(config: MixRoute, amount: str) -> None:
+    """Give this session a budget, or none.
+
+    Raises
+    ------
+    BudgetError
+        If an administrator has set a lower one.
+    """
+    before, config.token_budget = config.token_budget, amount
+    tokens, fixed = config.budget("token_budget")
+    if fixed and tokens != read_tokens(amount):
+        config.token_budget = before
+        raise BudgetError(
+            f"An administrator has set this session's budget to {tokens:,} tokens: it can be lowered, not raised.",
+            "Nothing is changed.",
+        )
+
+
+def today() -> datetime:
+    """Return when the day began, where this kernel is."""
+    return datetime.now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0).astimezone(UTC)
+
+
+def spent(connection: Connection, budget: Budget, *, session: str, user: str | None) -> int:
+    """Return what counts for a budget by now: demo and replayed requests are free."""
+    from sqlalchemy import func, select
+
+    from mixroute_magic.usage.schema import REQUESTS
+
+    column = REQUESTS.c
+    count = func.coalesce(column.input_tokens + column.output_tokens, column.reserved_tokens, 0)
+    mine = column.session == session
+    if budget.scope == DAY:
+        mine = (column.user == user) & (column.started >= today())
+    query = select(func.sum(count)).where(mine, ~column.demo, ~column.replayed)
+    return int(connection.scalar(query) or 0)
+
+
+def admit(connection: Connection, limits: Iterable[Budget], row: Mapping[str, Any]) -> BudgetError | None:
+    """Keep others waiting, and return why the request of this row cannot be sent; ``None`` if its row may be added."""
+    _wait_for_others(connection, row["user"] or "")
+    needed = row["reserved_tokens"]
+    for budget in limits:
+        taken = spent(connection, budget, session=row["session"], user=row["user"])
+        if taken + needed > budget.tokens:
+            return budget.refusal(taken, needed)
+    return None
+
+
+def cannot_be_kept(limits: Iterable[Budget]) -> BudgetError:
+    """Return the error for a ledger that cannot be used: a broken one must not be a way around a budget."""
+    hint = "Make it work again (the warning says why it does not)"
+    fixed = any(budget.fixed for budget in limits)
+    return BudgetError(
+        "The token budget cannot be kept, because the ledger cannot be used; nothing was sent.",
+        f"{hint}." if fixed else f"{hint}, or ask without a budget: %usage --budget none.",
+    )
+
+
+def _wait_for_others(connection: Connection, user: str) -> None:
+    """Let nobody else add a request of this user's to the ledger until this transaction has ended."""
+    from sqlalchemy import func, select
+
+    from mixroute_magic.usage.schema import VERSIONS
+
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    elif connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(zlib.crc32(f"mixroute {user}".encode()))))
+    else:
+        connection.execute(select(VERSIONS).where(VERSIONS.c.version == 1).with_for_update())

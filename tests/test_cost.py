@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from benchmarks import load_cpu, memory_cpu, stream_cpu
+from benchmarks import ledger_cost, load_cpu, memory_cpu, stream_cpu
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,3 +56,7 @@ def test_an_unchanged_notebook_adds_less_to_a_cell_than_parsing_a_hundredth_of_i
     notebooks: tuple[Path, Path], cell: str
 ) -> None:
     assert memory_cpu.ratio(cell, *notebooks, rounds=3) < 1
+
+
+def test_the_ledger_takes_at_most_five_times_two_bare_inserts_for_a_cell() -> None:
+    assert ledger_cost.ratio(rounds=50) <= 5

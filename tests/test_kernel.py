@@ -610,7 +610,7 @@ class TestLedger:
         assert rows == [
             ("glm-5", "complete", 25, 100),
             ("glm-5", "failed", None, None),
-            ("gpt-4o", "complete", 10, 1),
+            ("gpt-4o", "complete", 15, 1),
         ]
         assert "25" in report
         assert "100" in report

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from benchmarks import ledger_processes
 
 from mixroute_magic.usage.ledger import Ledger
 from mixroute_magic.usage.report import COUNTS, TokenSum
@@ -296,6 +297,23 @@ def test_a_killed_kernel_leaves_an_unfinished_row(path: Path) -> None:
     process.communicate()
     (row,) = rows(path)
     assert (row["id"], row["status"], row["finished"]) == (entry, "unfinished", None)
+
+
+def test_many_processes_lose_nothing(path: Path) -> None:
+    del path  # the default one
+    found = ledger_processes.run(None, processes=4, requests=50)
+    assert found.statuses == {"complete": 200}
+    assert found.tokens == (4 * sum(10 + number for number in range(50)), 4 * sum(3 * number for number in range(50)))
+    assert (found.begun, found.missing, found.warnings) == (200, 0, [])
+
+
+def test_processes_killed_at_random_leave_every_request_finished_or_unfinished(path: Path) -> None:
+    del path
+    found = ledger_processes.run(None, processes=4, requests=50, kill=True)
+    assert found.missing == 0
+    assert set(found.statuses) <= {"complete", "unfinished"}
+    assert found.statuses["unfinished"] <= 4  # what each was at
+    assert found.begun <= found.statuses.total() < 200
 
 
 @pytest.mark.parametrize("opened", [False, True])

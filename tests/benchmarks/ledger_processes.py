@@ -28,9 +28,12 @@ from mixroute_magic.wire import Reply, Usage
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
+    from multiprocessing.process import BaseProcess
     from multiprocessing.synchronize import Event
 
-_FORK = multiprocessing.get_context("fork")  # what is imported already need not be imported by each of 32
+# What a server has imported need not be imported by each of 32.
+_FORK = multiprocessing.get_context("forkserver")
+_FORK.set_forkserver_preload(["mixroute_magic.usage.ledger", "mixroute_magic.usage.schema", "jupyter_core.paths"])
 
 
 def counts(number: int) -> tuple[int, int]:
@@ -61,8 +64,9 @@ class Found:
         return "\n".join(lines)
 
 
-def _work(url: str | None, session: str, requests: int, go: Event, told: Connection) -> None:
+def _work(url: str | None, folder: str, session: str, requests: int, go: Event, told: Connection) -> None:
     """Make requests, and tell of each write that it is done."""
+    os.environ["JUPYTER_DATA_DIR"] = folder
     ledger = Ledger(url, session=session, warn=lambda text: told.send(("warned", text)))
     ledger.totals()  # opens it
     told.send(("ready", ""))
@@ -81,11 +85,11 @@ def _work(url: str | None, session: str, requests: int, go: Event, told: Connect
 
 def run(url: str | None, *, processes: int, requests: int, kill: bool = False) -> Found:
     """Let processes write to a ledger at once; with ``kill`` each is killed at some moment."""
-    go, run_id = _FORK.Event(), uuid.uuid4().hex
+    go, run_id, folder = _FORK.Event(), uuid.uuid4().hex, os.environ.get("JUPYTER_DATA_DIR", "")
     pipes, workers = [], []
     for number in range(processes):
         ours, theirs = _FORK.Pipe(duplex=False)
-        worker = _FORK.Process(target=_work, args=(url, f"{run_id}-{number}", requests, go, theirs))
+        worker = _FORK.Process(target=_work, args=(url, folder, f"{run_id}-{number}", requests, go, theirs))
         worker.start()
         theirs.close()
         pipes.append(ours)
@@ -101,7 +105,7 @@ def run(url: str | None, *, processes: int, requests: int, kill: bool = False) -
     return _found(url, run_id, told, seconds, kill=kill)
 
 
-def _listen(pipes: list[Connection], victims: list[multiprocessing.context.ForkProcess]) -> list[tuple[object, ...]]:
+def _listen(pipes: list[Connection], victims: list[BaseProcess]) -> list[tuple[object, ...]]:
     """Return what the processes tell until they have ended, and kill the victims meanwhile, one after the other."""
     told: list[tuple[object, ...]] = []
     open_pipes, victims = list(pipes), random.sample(victims, len(victims))

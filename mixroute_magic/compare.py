@@ -1,26 +1,23 @@
 """Several models asked the same at the same time, side by side: one turn, of which one answer goes on.
 
-Threads read the network, one each, and put what comes on a queue, and that is all they touch: view, conversation,
-journal and ledger are the main thread's.
+Threads read the network, one each, and put what comes on a queue, and that is all they touch (``readers.py``): view,
+conversation, journal and ledger are the main thread's.
 """
 
 from __future__ import annotations
 
-import threading
-import time
-from contextlib import closing
-from dataclasses import dataclass, field, replace
-from queue import Empty, SimpleQueue
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mixroute_magic.asked import Asked
 from mixroute_magic.chat import answer_notes, cell_notes, ending_of, undisturbed
 from mixroute_magic.conversation.turn import COMPLETE
 from mixroute_magic.errors import BudgetError, ChatInterrupted, MixRouteError
+from mixroute_magic.readers import News, Readers, Retry
 from mixroute_magic.wire import Chunk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from mixroute_magic.chat import Answer
     from mixroute_magic.conversation.memory import Notebook
@@ -30,12 +27,9 @@ if TYPE_CHECKING:
     from mixroute_magic.plan import Plan
     from mixroute_magic.rounds import Rounds
     from mixroute_magic.usage.ledger import Ledger
-    from mixroute_magic.wire import Reply, Request
+    from mixroute_magic.wire import Reply
 
 __all__ = ["Column", "compare"]
-
-_LISTEN = 0.5  # seconds; Windows lets an interrupt through only between two waits
-_LEAVE = 1.0  # seconds for a cancelled thread to end: only one that looks up a host's address takes longer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,26 +45,6 @@ class Column:
     answer: Answer | None = None
     client: Client | None = None
     refused: MixRouteError | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Retry:
-    """A request will be sent again, once this was ``noted``: by then it is in the ledger."""
-
-    error: Exception
-    seconds: float
-    noted: threading.Event = field(default_factory=threading.Event)
-
-
-@dataclass(frozen=True, slots=True)
-class _End:
-    """Nothing more will come; ``at`` a moment of the monotonic clock."""
-
-    failure: BaseException | None = None
-    at: float = field(default_factory=time.monotonic)
-
-
-_News = Chunk | _Retry | _End
 
 
 def compare(
@@ -140,7 +114,7 @@ class _Comparison:
     ) -> None:
         self._columns = columns
         self._asked = [Asked(column.plan, redact) for column in columns]
-        self._readers = _Readers()
+        self._readers = Readers()
         self._turn = turn
         self._notebook = notebook
         self._ledger = ledger
@@ -206,12 +180,12 @@ class _Comparison:
         error.args = (f"None of the {len(self._asked)} models answered. {asked.request.model}: {error}",)
         return error
 
-    def _take(self, number: int, news: _News) -> None:
+    def _take(self, number: int, news: News) -> None:
         if isinstance(news, Chunk):
             self._asked[number].add(news)
             self._view.show(news, number)
             self._notebook.write(self._turn, self.turn)
-        elif isinstance(news, _Retry):
+        elif isinstance(news, Retry):
             self._asked[number].again(news.error, news.seconds, self._ledger)
             news.noted.set()
             self._view.retrying(str(news.error).rstrip("."), news.seconds, number)
@@ -255,65 +229,3 @@ class _Comparison:
         form = asked.plan.form
         notes = [*answer_notes(turn, form), *asked.notes]
         self._view.ended(ending_of(turn, notes, form=form, before=asked.steps), number)
-
-
-class _Readers:
-    """The threads, and the queue on which they put what comes, each with the number of its column."""
-
-    def __init__(self) -> None:
-        self._queue: SimpleQueue[tuple[int, _News]] = SimpleQueue()
-        self._threads: dict[int, threading.Thread] = {}
-        self._reading: set[int] = set()
-        self._clients: list[Client] = []
-        self._stopped = threading.Event()
-
-    def start(self, number: int, answer: Answer, client: Client | None, request: Request) -> None:
-        """Begin to read an answer."""
-        self._reading.add(number)
-        if client is not None and client not in self._clients:
-            self._clients.append(client)
-        thread = threading.Thread(
-            target=self._read, args=(number, answer, request), name=f"mixroute-answer-{number}", daemon=True
-        )
-        self._threads[number] = thread
-        thread.start()
-
-    def news(self) -> Iterator[tuple[int, _News]]:
-        """Yield what comes, until all answers have ended; for one that goes on then, `start` has to be called again."""
-        while self._reading:
-            try:
-                number, news = self._queue.get(timeout=_LISTEN)
-            except Empty:
-                continue
-            if isinstance(news, _End):
-                self._reading.discard(number)
-            yield number, news
-
-    def stop(self) -> None:
-        """End what is still being read, and close all connections."""
-        self._stopped.set()
-        for client in self._clients:
-            client.cancel()
-        for thread in self._threads.values():
-            if thread.ident is not None:
-                thread.join(_LEAVE)
-        for client in self._clients:
-            client.close()
-
-    def _read(self, number: int, answer: Answer, request: Request) -> None:
-        try:
-            with closing(answer(request, lambda *why: self._retry(number, _Retry(*why)))) as chunks:
-                for chunk in chunks:
-                    self._queue.put((number, chunk))
-                    if self._stopped.is_set():
-                        break
-        except BaseException as error:  # noqa: BLE001 - the main thread raises it, or shows it in the column
-            self._queue.put((number, _End(error)))
-        else:
-            self._queue.put((number, _End()))
-
-    def _retry(self, number: int, news: _Retry) -> None:
-        """Tell that a request will be sent again, and wait until that is in the ledger."""
-        self._queue.put((number, news))
-        while not news.noted.wait(_LISTEN) and not self._stopped.is_set():
-            pass

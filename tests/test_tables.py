@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from mixroute_magic.display.preview import Preview
 from mixroute_magic.tables import Table
-from mixroute_magic.usage.estimate import estimate_tokens
-from mixroute_magic.wire import Message, Request
+from mixroute_magic.usage.estimate import estimate_answer, estimate_tokens
+from mixroute_magic.wire import Message, Reply, Request
 
 SHOWN = Table(
     caption="Tokens.",
@@ -73,4 +75,25 @@ def test_a_preview_shows_the_body_and_escapes_it() -> None:
 
 def test_an_estimate_counts_bytes_so_that_chinese_is_not_cheap() -> None:
     assert estimate_tokens([Message("user", "x" * 40)]) == 14
-    assert estimate_tokens([Message("user", "漢" * 40), Message("user", "")]) == 38
+    assert estimate_tokens([Message("user", "漢" * 40), Message("user", "")]) == 44
+
+
+ENGLISH = (
+    "Recursion is when a function calls itself on a smaller part of the problem, until that part is so small that the "
+    "answer is known. Each call waits for the one below it, and the results are put together on the way back up."
+)
+CHINESE = (
+    "遞迴是函式呼叫自己來處理較小的問題，直到問題小得可以直接回答為止。"
+    "每一次呼叫都等待下一層的結果，再把結果一層一層地合起來，最後得到整個問題的答案。"
+)
+CODE = """def fibonacci(count: int) -> list[int]:
+    numbers = [0, 1]
+    while len(numbers) < count:
+        numbers.append(numbers[-1] + numbers[-2])
+    return numbers[:count]
+"""
+
+
+@pytest.mark.parametrize(("text", "tokens"), [(ENGLISH, 49), (CHINESE, 61), (CODE, 45)])
+def test_an_estimate_is_within_a_quarter_of_what_gpt_4o_counts(text: str, tokens: int) -> None:
+    assert estimate_answer(Reply(text, "gpt-4o")) == pytest.approx(tokens, rel=0.25)  # the vocabulary o200k

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from typing import TYPE_CHECKING, Any
 
 from mixroute_magic.parts import images_in
@@ -15,13 +17,17 @@ if TYPE_CHECKING:
 
 __all__ = ["estimate_answer", "estimate_tokens"]
 
+# Measured on the demo gateway's answers in English, Chinese and code and on this project's own files, against the
+# vocabularies of GPT-4o (o200k) and Qwen: within 25 %. An older one (cl100k) takes up to 40 % more for Chinese.
 _BYTES_PER_TOKEN = 4
+_TOKENS_PER_IDEOGRAPH = 0.9
+_IDEOGRAPHS = re.compile(r"[\u2e80-\U0010ffff]+")  # and all else that is written without spaces, or drawn
 _TOKENS_PER_MESSAGE = 4
 _PIXELS_PER_TOKEN, _MOST_TOKENS = 750, 1_600  # of an image (Anthropic's documentation, "Vision"); others differ
 
 
 def estimate_tokens(messages: Iterable[Message], params: Mapping[str, Any] | None = None) -> int:
-    """Return a rough count: a token is about four bytes of UTF-8, and a message takes about four more for its frame.
+    """Return a rough count: a token is about four bytes of UTF-8, or a Chinese character; a message takes four more.
 
     Calls of tools count by their text, and so do tools that the ``params`` of a request offer; images by their pixels,
     one that is a URL as a large one.
@@ -43,7 +49,9 @@ def _written(message: Message) -> str:
 
 
 def _of_text(text: str) -> int:
-    return -(-len(text.encode("utf-8", "replace")) // _BYTES_PER_TOKEN)
+    words = text if text.isascii() else _IDEOGRAPHS.sub("", text)
+    ideographs = len(text) - len(words)
+    return math.ceil(len(words.encode("utf-8", "replace")) / _BYTES_PER_TOKEN + ideographs * _TOKENS_PER_IDEOGRAPH)
 
 
 def _of_image(image: ImageRef) -> int:

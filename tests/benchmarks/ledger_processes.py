@@ -64,9 +64,9 @@ class Found:
         return "\n".join(lines)
 
 
-def _work(url: str | None, folder: str, session: str, requests: int, go: Event, told: Connection) -> None:
+def _work(where: tuple[str | None, str], session: str, requests: int, go: Event, told: Connection) -> None:
     """Make requests, and tell of each write that it is done."""
-    os.environ["JUPYTER_DATA_DIR"] = folder
+    url, os.environ["JUPYTER_DATA_DIR"] = where
     ledger = Ledger(url, session=session, warn=lambda text: told.send(("warned", text)))
     ledger.totals()  # opens it
     told.send(("ready", ""))
@@ -89,7 +89,7 @@ def run(url: str | None, *, processes: int, requests: int, kill: bool = False) -
     pipes, workers = [], []
     for number in range(processes):
         ours, theirs = _FORK.Pipe(duplex=False)
-        worker = _FORK.Process(target=_work, args=(url, folder, f"{run_id}-{number}", requests, go, theirs))
+        worker = _FORK.Process(target=_work, args=((url, folder), f"{run_id}-{number}", requests, go, theirs))
         worker.start()
         theirs.close()
         pipes.append(ours)

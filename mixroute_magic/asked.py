@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Asked"]
 
+_MOST_TOKENS = 10**9  # what is more fits no column
+
 
 class Asked:
     """One question, what was sent for it so far, and what has come of it.
@@ -146,6 +148,7 @@ class Asked:
             tool_calls=tuple(call for one in rounds for call in one.tool_calls),
             usage=functools.reduce(operator.add, (one.usage for one in rounds)),
             seconds=sum(one.seconds or 0 for one in rounds),
+            first_token_seconds=rounds[0].first_token_seconds,
         )
 
     def turn(self) -> Turn:
@@ -217,7 +220,8 @@ def _says_something(reply: Reply) -> bool:
 def _longest_answer(params: Mapping[str, Any]) -> int:
     """Return how many tokens to reserve for an answer."""
     asked = [params.get(name) for name in ("max_completion_tokens", "max_tokens")]
-    return next((limit for limit in asked if isinstance(limit, int) and limit > 0), ANSWER_TOKENS)
+    limit = next((limit for limit in asked if isinstance(limit, int) and limit > 0), ANSWER_TOKENS)
+    return min(limit, _MOST_TOKENS)
 
 
 def _started(plan: Plan, request: Request) -> Turn:

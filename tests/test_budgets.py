@@ -126,6 +126,15 @@ class TestWhatCounts:
         ]
         assert book.ledger.again(None, error="ServerError", seconds=0.0) is None
 
+    def test_a_retry_that_cannot_be_recorded_leaves_its_row_to_the_one_before(self, tmp_path: Path) -> None:
+        book = Book(tmp_path / "ledger.sqlite")
+        entry = book.ledger.begin(**ASKED)
+        with closing(sqlite3.connect(book.path)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            assert book.ledger.again(entry, error="ServerError", seconds=0.0) == entry
+        book.ledger.finish(entry, status="complete")
+        assert [(row["attempt"], row["status"]) for row in book.rows()] == [(1, "complete")]
+
     def test_demo_and_replays_are_free(self, tmp_path: Path) -> None:
         book = Book(tmp_path / "ledger.sqlite", Budget(10, "session"))
         demo = book.ledger.begin(**ASKED, reserved_tokens=1_000, demo=True)
@@ -148,6 +157,10 @@ class TestWhatCounts:
         monkeypatch.setenv("JUPYTERHUB_USER", "grace")
         assert book.ledger.begin(**ASKED, reserved_tokens=1_000)
 
+    def test_who_has_set_a_day_for_themselves_is_told_how_to_raise_it(self) -> None:
+        hint = Budget(1_000, "day").refusal(900, 200).hint
+        assert hint.startswith("Raise it: %config MixRoute.daily_token_budget = 2000.")
+
     def test_most_of_it_is_told_once(self, tmp_path: Path) -> None:
         book = Book(tmp_path / "ledger.sqlite", Budget(1_000, "session"), Budget(10_000, "day"))
         book.ledger.begin(**ASKED, reserved_tokens=799)
@@ -155,6 +168,14 @@ class TestWhatCounts:
         book.ledger.begin(**ASKED, reserved_tokens=1)
         assert book.ledger.notes() == ["800 of this session's 1,000 tokens are spent"]
         assert book.ledger.notes() == []
+
+    def test_a_budget_that_is_none_is_told_when_something_is_asked(self, tmp_path: Path) -> None:
+        config = MixRoute(config=Config(MixRoute={"token_budget": "lots"}))
+        ledger = Ledger(f"sqlite:///{tmp_path}/a", session="here", warn=print, budgets=lambda: budgets(config))
+        with pytest.raises(SettingError):
+            ledger.begin(**ASKED)
+        ledger.finish(ledger.begin(**ASKED, replayed=True), status="complete")
+        assert ledger.notes() == []
 
     def test_a_ledger_that_cannot_be_used_is_no_way_around_a_budget(self, tmp_path: Path) -> None:
         (tmp_path / "ledger.sqlite").write_bytes(b"this was a database once " * 100)

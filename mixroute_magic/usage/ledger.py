@@ -15,7 +15,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from mixroute_magic.errors import BudgetError
+from mixroute_magic.errors import BudgetError, SettingError
 from mixroute_magic.usage.budget import Budget, admit, cannot_be_kept, spent, today
 from mixroute_magic.usage.database import Database
 from mixroute_magic.usage.report import COUNTS, ModelTotals, TokenSum
@@ -134,9 +134,9 @@ class Ledger:
 
         What was reserved for it is handed on, so that no budget can refuse it. Returns the entry to `finish`.
         """
-        before = self._begun.pop(entry, None) if entry else None
+        before = self._begun.get(entry) if entry else None
         if before is None:
-            return None
+            return entry
         now = datetime.now(UTC)
         row = before | {
             "id": str(uuid.uuid4()),
@@ -153,7 +153,10 @@ class Ledger:
             connection.execute(REQUESTS.insert(), row)
             return True
 
-        return self._entered(row, self._database.run(record))
+        if self._entered(row, self._database.run(record)) is None:
+            return entry  # one row for both is better than none
+        del self._begun[before["id"]]
+        return str(row["id"])
 
     def _entered(
         self, row: dict[str, Any], outcome: BudgetError | bool | None, budgets: Sequence[Budget] = ()
@@ -212,7 +215,9 @@ class Ledger:
 
     def notes(self) -> list[str]:
         """Say of which budgets most is spent by now, of each only once."""
-        budgets = [budget for budget in self._budgets() if (budget, today()) not in self._noted]
+        budgets: list[Budget] = []
+        with suppress(SettingError):  # a replay is shown, whatever is set
+            budgets += [budget for budget in self._budgets() if (budget, today()) not in self._noted]
         if not budgets:
             return []
         user = user_name()

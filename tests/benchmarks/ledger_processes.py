@@ -98,15 +98,15 @@ def run(url: str | None, *, processes: int, requests: int, kill: bool = False) -
         assert pipe.recv()[0] == "ready"
     started = time.perf_counter()
     go.set()
-    told = _listen(pipes, workers if kill else [])
+    told = _listen(pipes, workers if kill else [], 4 / requests)
     seconds = time.perf_counter() - started
     for worker in workers:
         worker.join()
     return _found(url, run_id, told, seconds, kill=kill)
 
 
-def _listen(pipes: list[Connection], victims: list[BaseProcess]) -> list[tuple[object, ...]]:
-    """Return what the processes tell until they have ended, and kill the victims meanwhile, one after the other."""
+def _listen(pipes: list[Connection], victims: list[BaseProcess], chance: float) -> list[tuple[object, ...]]:
+    """Return what the processes tell until they have ended, and kill victims, by ``chance`` at each thing told."""
     told: list[tuple[object, ...]] = []
     open_pipes, victims = list(pipes), random.sample(victims, len(victims))
     while open_pipes:
@@ -115,7 +115,7 @@ def _listen(pipes: list[Connection], victims: list[BaseProcess]) -> list[tuple[o
                 told.append(pipe.recv())
             except (EOFError, OSError):
                 open_pipes.remove(pipe)
-            if victims and random.random() < 0.05:
+            if victims and random.random() < chance:
                 os.kill(victims.pop().pid or 0, signal.SIGKILL)
     return told
 

@@ -434,7 +434,7 @@ class TestAsking:
             assert desk.kernel.value("again.parsed") == "name='Taipei' people=3"
             assert again.markdown.rpartition("\n")[0] == first.markdown.rpartition("\n")[0]
             assert len(gateway.bodies) == 2
-            assert desk.rows() == before
+            assert desk.rows() == [*before, ("some-model", "complete")]  # marked as a replay
 
     def test_side_by_side_each_is_repaired_and_parsed_for_itself(self, desk: Desk) -> None:
         with scripted(whole("x"), a=[whole(GOOD)], b=[whole(BAD), whole(GOOD)], c=[whole(BAD)]) as gateway:
@@ -480,7 +480,8 @@ class TestFallingBack:
             assert (any_json["response_format"], said(any_json)[0]) == ({"type": "json_object"}, in_words)
             assert ("response_format" in words, said(words)[0]) == (False, in_words)
             assert desk.kernel.value("r.parsed.people") == "3"
-            assert desk.rows()[len(before) :] == [("some-model", "complete")]
+            refused = ("some-model", "failed")  # each a request of its own
+            assert desk.rows()[len(before) :] == [refused, refused, ("some-model", "complete")]
             assert [frame["retry"] for frame in ran.frames if "retry" in frame] == [
                 "some-model takes no json_schema",
                 "some-model takes no json_object",

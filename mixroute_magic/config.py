@@ -87,9 +87,10 @@ class MixRoute(Configurable):
     def _default_model(self) -> str:
         return os.environ.get("MIXROUTE_MODEL", "").strip() or "glm-5"
 
-    @default("ledger_url")
-    def _default_ledger_url(self) -> str:
-        return os.environ.get("MIXROUTE_LEDGER_URL", "").strip()
+    @property
+    def ledger_address(self) -> str | None:
+        """The ledger's URL. That of the environment is no default of the trait: ``%config`` would show its password."""
+        return self.ledger_url.strip() or os.environ.get("MIXROUTE_LEDGER_URL", "").strip() or None
 
     def current(self, name: str) -> str:
         """Return a setting that the environment may give, read anew until it is made: `%env` is expected to work."""

@@ -106,8 +106,7 @@ class Session:
         from mixroute_magic.usage.budget import budgets
         from mixroute_magic.usage.ledger import Ledger
 
-        url = self.config.current("ledger_url") or None
-        return Ledger(url, session=self.id, warn=_warn, budgets=lambda: budgets(self.config))
+        return Ledger(self.config.ledger_address, session=self.id, warn=_warn, budgets=lambda: budgets(self.config))
 
     def run(self) -> Run:
         """Return the execution that is going on; with `MixRoute.history` "execution" it belongs to no cell."""

@@ -6,9 +6,12 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+from postgres import postgres_at, required_postgres
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from postgres import Postgres
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -21,3 +24,10 @@ def _apart_from_the_person(tmp_path_factory: pytest.TempPathFactory) -> Iterator
         for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR"):
             patch.setenv(name, str(home))
         yield
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server, running; a test that stops it starts it again."""
+    with postgres_at(required_postgres()) as server:
+        yield server

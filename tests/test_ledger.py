@@ -401,7 +401,6 @@ resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         ("sk-test", "ArgumentError"),
         ("nosuchdatabase://ada:sk-test@localhost/usage", "NoSuchModuleError"),
         ("postgresql://ada:sk-test@wor:sk-test@localhost/usage", "ValueError"),
-        ("mssql+pymssql://ada:sk-test@localhost/usage", "No module named 'pymssql'"),
     ],
 )
 def test_a_url_that_cannot_be_used_warns_without_showing_its_password(url: str, reason: str) -> None:

@@ -10,16 +10,17 @@ import threading
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from sqlalchemy import Connection, Engine
 
-__all__ = ["Database"]
+__all__ = ["Database", "data_folder"]
 
 T = TypeVar("T")
+Row = dict[str, Any]
 
 # Seconds to wait for a locked SQLite file. Kernels that share it write for milliseconds: where none of them gets on,
 # it is somebody's open transaction, and once that was warned about, the following answers are kept waiting less. Where
@@ -67,6 +68,19 @@ class Database:
                 self._complain(error)
                 return None
 
+    def write(self, rows: Sequence[Row], work: Callable[[Connection], object]) -> bool:  # noqa: ARG002 - see `Shared`
+        """Do the work, which records these rows, in one transaction, or warn and return ``False``."""
+
+        def recorded(connection: Connection) -> bool:
+            work(connection)
+            return True
+
+        return self.run(recorded) or False
+
+    def glance(self, work: Callable[[Connection], T]) -> T | None:
+        """Do the work as `run` does; where the database is known to be out of reach, return ``None`` at once."""
+        return self.run(work)
+
     def close(self) -> None:
         """Close it; the next use opens it again."""
         with self._lock:
@@ -87,7 +101,16 @@ class Database:
         with self._lock:
             warned, self._warned = self._warned, True
         if not warned:
-            self._warn(_complaint(self._url, error))
+            self._warn(self._complaint(error))
+
+    def _complaint(self, error: Exception) -> str:
+        """Return the warning: what happened, that answers are not affected, what to do."""
+        place = f" {data_folder() / 'ledger.sqlite'}" if self._url is None else ""
+        return (
+            f"The token ledger{place} cannot be used ({getattr(error, 'orig', None) or error}): answers are not "
+            "affected, but %usage will miss requests. Make it writable, move it away if it is damaged, or set "
+            "MIXROUTE_LEDGER_URL to another database."
+        )
 
 
 class _Patience:
@@ -137,31 +160,36 @@ def _bring_up_to_date(engine: Engine, *, private: bool) -> None:
 
 
 def _engine(url: str | None) -> Engine:
-    from sqlalchemy import URL, QueuePool, create_engine, make_url
+    from sqlalchemy import URL, QueuePool, create_engine
 
-    target = URL.create("sqlite", database=str(_private_file())) if url is None else make_url(url)
+    from mixroute_magic.usage.server import connect_args, limit_waits, read_url
+
+    target = URL.create("sqlite", database=str(_private_file())) if url is None else read_url(url)
     sqlite = {"timeout": _TRY, "check_same_thread": False}
     # One connection, which threads take in turn: SQLite writes one at a time anyway, and ``sqlite://`` (in memory)
     # is another database in every other connection.
-    return create_engine(
+    engine = create_engine(
         target,
         poolclass=QueuePool,
         pool_size=1,
         max_overflow=0,
         pool_pre_ping=True,
-        connect_args=sqlite if target.get_backend_name() == "sqlite" else {},
+        connect_args=sqlite if target.get_backend_name() == "sqlite" else connect_args(target),
     )
+    limit_waits(engine)
+    return engine
 
 
-def _default_path() -> Path:
+def data_folder() -> Path:
+    """Return the folder in which this package keeps what is private."""
     from jupyter_core.paths import jupyter_data_dir
 
-    return Path(jupyter_data_dir()) / "mixroute" / "ledger.sqlite"
+    return Path(jupyter_data_dir()) / "mixroute"
 
 
 def _private_file() -> Path:
     """Make the default file so that only its owner can read it, from its first moment on."""
-    path = _default_path()
+    path = data_folder() / "ledger.sqlite"
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.parent.chmod(0o700)
     path.touch(mode=0o600)
@@ -178,18 +206,3 @@ def _allow_readers_while_writing(engine: Engine) -> None:
 
     with suppress(DBAPIError), engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA journal_mode=WAL")
-
-
-def _complaint(url: str | None, error: Exception) -> str:
-    """Return the warning: what happened, that answers are not affected, what to do.
-
-    Of a database server neither the URL nor the driver's message is repeated: either may hold a password, even a
-    masked URL does when the password has an ``@`` in it.
-    """
-    place = f" {_default_path()}" if url is None else ""
-    harmless = url is None or url.startswith("sqlite:") or isinstance(error, ImportError)
-    reason = str(getattr(error, "orig", None) or error) if harmless else type(error).__name__
-    return (
-        f"The token ledger{place} cannot be used ({reason}): answers are not affected, but %usage will miss requests. "
-        "Make it writable, move it away if it is damaged, or set MIXROUTE_LEDGER_URL to another database."
-    )

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from mixroute_magic.errors import BudgetError, SettingError
 from mixroute_magic.usage.budget import Budget, admit, cannot_be_kept, spent, today
-from mixroute_magic.usage.database import Database
 from mixroute_magic.usage.report import COUNTS, ModelTotals, TokenSum
+from mixroute_magic.usage.shared import open_database
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -57,7 +57,7 @@ class Ledger:
         warn: Callable[[str], None],
         budgets: Callable[[], Sequence[Budget]] = tuple,
     ) -> None:
-        self._database = Database(url, warn)
+        self._database = open_database(url, warn)
         self._session = session
         self._budgets = budgets
         self._begun: dict[str, dict[str, Any]] = {}  # rows of requests that have not ended
@@ -127,7 +127,9 @@ class Ledger:
                 connection.execute(REQUESTS.insert(), row)
             return refused or True
 
-        return self._entered(row, self._database.run(insert), budgets)
+        if budgets:  # what waits for a server is not there yet to be counted
+            return self._entered(row, self._database.run(insert), budgets)
+        return self._entered(row, self._database.write([row], insert))
 
     def again(self, entry: str | None, *, error: str, seconds: float) -> str | None:
         """Record that a request has failed and will be sent once more, in so many seconds: as a row of its own.
@@ -146,14 +148,15 @@ class Ledger:
         took = (now - before["started"]).total_seconds()
         failed = {"finished": now, "status": "failed", "error": error, "reserved_tokens": None, "seconds": took}
 
-        def record(connection: Connection) -> bool:
-            from mixroute_magic.usage.schema import REQUESTS
+        rows = [before | failed, row]
 
-            connection.execute(REQUESTS.update().where(REQUESTS.c.id == entry).values(failed))
-            connection.execute(REQUESTS.insert(), row)
-            return True
+        def record(connection: Connection) -> None:
+            from mixroute_magic.usage.rows import put
 
-        if self._entered(row, self._database.run(record)) is None:
+            for one in rows:
+                put(connection, one)
+
+        if self._entered(row, self._database.write(rows, record)) is None:
             return entry  # one row for both is better than none
         del self._begun[before["id"]]
         return str(row["id"])
@@ -195,19 +198,20 @@ class Ledger:
         free
             Whether it is sure to have cost nothing, though nobody has counted.
         """
-        if entry is None:
+        before = self._begun.pop(entry, None) if entry else None
+        if before is None:
             return
-        self._begun.pop(entry, None)
         known = reply is not None and None not in (reply.usage.input_tokens, reply.usage.output_tokens)
         settled = {"reserved_tokens": None} if known or free else {}
         values = {"finished": datetime.now(UTC), "status": status, "error": error, **settled, **_figures(reply)}
+        row = before | values
 
-        def update(connection: Connection) -> None:
-            from mixroute_magic.usage.schema import REQUESTS
+        def record(connection: Connection) -> None:
+            from mixroute_magic.usage.rows import put
 
-            connection.execute(REQUESTS.update().where(REQUESTS.c.id == entry).values(values))
+            put(connection, row)
 
-        self._database.run(update)
+        self._database.write([row], record)
 
     def totals(self) -> list[ModelTotals]:
         """Return this session's requests by model, demo requests apart, sorted by name; replays are no requests."""
@@ -225,7 +229,7 @@ class Ledger:
         def taken(connection: Connection) -> list[int]:
             return [spent(connection, budget, session=self._session, user=user) for budget in budgets]
 
-        told = zip(budgets, self._database.run(taken) or (), strict=False)
+        told = zip(budgets, self._database.glance(taken) or (), strict=False)
         notes = {budget: note for budget, tokens in told if (note := budget.note(tokens))}
         self._noted.update((budget, today()) for budget in notes)
         return list(notes.values())

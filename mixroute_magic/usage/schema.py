@@ -70,22 +70,37 @@ _BY_SESSION = sa.Index("ix_requests_session", REQUESTS.c.session)
 _BY_TIME = sa.Index("ix_requests_started", REQUESTS.c.started)
 _BY_USER = sa.Index("ix_requests_user", REQUESTS.c.user, REQUESTS.c.started)
 
+_LOCK = 0x6D697872  # any number that nobody else takes: "mixr"
+
 VERSIONS = sa.Table(
     "mixroute_schema", _METADATA, sa.Column("version", sa.Integer, primary_key=True, autoincrement=False)
 )
 
 
 def migrate(engine: Engine) -> None:
-    """Apply the migrations that this database has not seen yet, each in its own transaction."""
+    """Apply the migrations that this database has not seen yet, each in its own transaction.
+
+    Where there are none, nothing is made or changed: most who use a shared ledger may not.
+    """
     with engine.begin() as connection:
-        connection.execute(CreateTable(VERSIONS, if_not_exists=True))
-        applied = set(connection.scalars(sa.select(VERSIONS.c.version)))
+        known = sa.inspect(connection).has_table(VERSIONS.name)
+        applied = set(connection.scalars(sa.select(VERSIONS.c.version))) if known else set()
+    if not known:
+        with engine.begin() as connection:
+            _one_at_a_time(connection)
+            connection.execute(CreateTable(VERSIONS, if_not_exists=True))
     for version, migration in enumerate(MIGRATIONS, start=1):
         if version not in applied:
             # Of two kernels that start at once, the second waits at the version's key, and finds the work done.
             with suppress(IntegrityError), engine.begin() as connection:
                 connection.execute(VERSIONS.insert().values(version=version))
                 migration(connection)
+
+
+def _one_at_a_time(connection: Connection) -> None:
+    """Wait for others that do so: PostgreSQL's IF NOT EXISTS does not see a table that is just being made."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
 
 
 def _create_requests(connection: Connection) -> None:

@@ -1,0 +1,49 @@
+"""A request's row on its way into the database, wherever an earlier state of it may be."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+
+from mixroute_magic.usage.schema import REQUESTS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sqlalchemy import Connection
+
+__all__ = ["put", "put_each"]
+
+Row = dict[str, Any]
+
+
+def put(connection: Connection, row: Mapping[str, Any]) -> None:
+    """Record a request's last state, whether or not it is known to the database; a request that has ended stays so.
+
+    In words that every database knows, and that a role may use which sees its own rows only and may not change those
+    that are finished.
+    """
+    unfinished = REQUESTS.update().where(REQUESTS.c.id == row["id"], REQUESTS.c.status == "unfinished")
+    for _ in range(2):  # another kernel may add the row between the two statements
+        if connection.execute(unfinished.values(**row)).rowcount:
+            return
+        with suppress(IntegrityError), connection.begin_nested():
+            connection.execute(REQUESTS.insert(), row)
+            return
+
+
+def put_each(connection: Connection, rows: Sequence[Row]) -> list[Row]:
+    """Record the rows that the database takes, and return these."""
+    taken = []
+    for row in rows:
+        try:
+            with connection.begin_nested():
+                put(connection, row)
+        except SQLAlchemyError:
+            if connection.invalidated:
+                raise
+        else:
+            taken.append(row)
+    return taken

@@ -1,0 +1,143 @@
+"""A ledger on a database server, which may be out of reach: rows then wait on this machine, and no chat for them."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeVar
+
+from mixroute_magic.tables import counted
+from mixroute_magic.usage.database import Database, data_folder
+from mixroute_magic.usage.server import Pause, read_url, target_of
+from mixroute_magic.usage.spool import BATCH, Spool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sqlalchemy import Connection
+
+    from mixroute_magic.usage.spool import Row
+
+__all__ = ["Shared", "open_database"]
+
+T = TypeVar("T")
+
+
+def open_database(url: str | None, warn: Callable[[str], None]) -> Database:
+    """Return the database at an address, or the private file; it is opened at its first use."""
+    on_a_server = url is not None and not url.lstrip().startswith("sqlite")
+    return Shared(url, warn) if on_a_server else Database(url, warn)
+
+
+class Shared(Database):
+    """A database on a server. What it cannot take waits, and is delivered by this kernel or a later one.
+
+    Warnings come once: when it cannot be used, and when it has got what waited. Whoever reads is told again.
+    """
+
+    def __init__(self, url: str | None, warn: Callable[[str], None]) -> None:
+        super().__init__(url, warn)
+        self._pause = Pause()
+        self._may_wait = True  # something in the spool: an earlier kernel may have left it
+
+    def run(self, work: Callable[[Connection], T]) -> T | None:
+        """Deliver what waits and do the work in one transaction, or warn and return ``None``."""
+        self._warned = self._warned and self._spool is None  # what somebody looks at now may not be all there is
+        return self._try(work)
+
+    def write(self, rows: Sequence[Row], work: Callable[[Connection], object]) -> bool:
+        """Do the work, which records these rows, or let the rows wait.
+
+        Returns
+        -------
+        bool
+            Whether either was done. If not, that was warned about.
+        """
+
+        def recorded(connection: Connection) -> bool:
+            work(connection)
+            return True
+
+        return bool(self.glance(recorded)) or all(self._keep(row) for row in rows)
+
+    def glance(self, work: Callable[[Connection], T]) -> T | None:
+        """Do the work, or return ``None``: at once where trying would only make a chat wait again."""
+        return self._try(work) if self._pause.over else None
+
+    @cached_property
+    def _spool(self) -> Spool | None:
+        """Where rows wait; ``None`` for an address at which nothing will ever be delivered."""
+        from sqlalchemy.exc import ArgumentError
+
+        with suppress(ArgumentError, ValueError):
+            url = read_url(self._url or "")
+            with suppress(ImportError):  # imported here, so that the time it takes is not taken for the server's
+                url.get_dialect().import_dbapi()
+            return Spool(data_folder() / "ledger-unsent.sqlite", target_of(url))
+        return None
+
+    def _try(self, work: Callable[[Connection], T]) -> T | None:
+        spool = self._spool
+        self._pause.start()
+        done = super().run(work) if spool is None or self._deliver(spool) else None
+        if done is None:
+            self._pause.failed()
+        return done
+
+    def _keep(self, row: Row) -> bool:
+        """Let a row wait for the server."""
+        if self._spool is None:
+            return False
+        try:
+            self._spool.keep(row)
+        except OSError as error:
+            self._warn(f"Requests cannot wait in {self._spool.path} ({error}): %usage will miss them.")
+            return False
+        self._may_wait = True
+        return True
+
+    def _deliver(self, spool: Spool) -> bool:
+        """Deliver what waits, and say so; return whether the server can be used, as far as this has shown."""
+        if not self._may_wait:
+            return True
+        self._may_wait = False  # set again where something is kept meanwhile
+        reached = True
+
+        def take(rows: Sequence[Row]) -> Sequence[Row]:
+            from mixroute_magic.usage.rows import put_each
+
+            nonlocal reached
+            taken = super(Shared, self).run(lambda connection: put_each(connection, rows))
+            reached = taken is not None
+            return taken or []
+
+        delivered = 0
+        try:
+            delivered = spool.deliver(take)
+        except OSError as error:
+            self._warn(f"What waits for the token ledger in {spool.path} cannot be read ({error}).")
+        finally:
+            self._may_wait = self._may_wait or not reached or delivered == BATCH
+        if delivered:
+            self._warned = False
+            what = f"{counted(delivered, 'request')} that waited on this machine"
+            self._warn(f"The token ledger can be used again, and has got {what}.")
+        return reached
+
+    def _complaint(self, error: Exception) -> str:
+        """Return the warning. Neither the URL nor the driver's message is repeated.
+
+        Either may hold a password, even a masked URL does when the password has an ``@`` in it.
+        """
+        cause = getattr(error, "orig", None) or error
+        reason = str(cause).partition("\n")[0] if isinstance(error, ImportError) else type(cause).__name__
+        what = f"The token ledger cannot be used ({reason}): answers are not affected"
+        if self._spool is None:
+            return f"{what}, but %usage will miss requests. Set MIXROUTE_LEDGER_URL to a database."
+        todo = "Check MIXROUTE_LEDGER_URL and the server."
+        if isinstance(error, ImportError):
+            ours = (self._url or "").lstrip().startswith("postgres")
+            todo = "Install its driver: " + (
+                "pip install mixroute-magic[postgres]." if ours else "see SQLAlchemy's list."
+            )
+        return f"{what}. Requests wait on this machine until it can; %usage misses them until then. {todo}"

@@ -84,10 +84,14 @@ class Pause:
         """Take the time from here."""
         self._since = time.monotonic()
 
-    def failed(self) -> None:
-        """Begin to pause."""
+    def begin(self) -> None:
+        """Pause from now on."""
         now = time.monotonic()
         self._until = now + self.TIMES * (now - self._since)
+
+    def end(self) -> None:
+        """Pause no more: it can be used again."""
+        self._until = 0.0
 
     @property
     def over(self) -> bool:

@@ -80,8 +80,7 @@ class Shared(Database):
         spool = self._spool
         self._pause.start()
         done = super().run(work) if spool is None or self._deliver(spool) else None
-        if done is None:
-            self._pause.failed()
+        self._pause.begin() if done is None else self._pause.end()
         return done
 
     def _keep(self, row: Row) -> bool:

@@ -11,13 +11,17 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from benchmarks import ledger_processes
 from kernels import Kernel
 from postgres import PASSWORD, Postgres
 from scripted import DONE, STOP, USAGE, Until, answer, delta, scripted, whole
+from traitlets.config import Config
 
+from mixroute_magic.config import MixRoute
 from mixroute_magic.errors import BudgetError
 from mixroute_magic.usage.budget import Budget
 from mixroute_magic.usage.ledger import Ledger
@@ -449,3 +453,56 @@ def test_a_budget_is_not_got_around_by_a_server_that_is_down(postgres: Postgres,
     here.ledger.finish(here.ledger.begin(**ASKED, reserved_tokens=1_000), status="complete", reply=REPLY)
     assert postgres.run(COUNTED, database) == [["complete", "2", "50", "2"]]
     here.ledger.close()
+
+
+def test_many_processes_lose_nothing_also_where_they_are_killed(
+    postgres: Postgres, database: str, data_dir: Path
+) -> None:
+    url = postgres.url(database)
+    found = ledger_processes.run(url, processes=4, requests=25)
+    assert found.statuses == {"complete": 100}
+    assert found.tokens == tuple(
+        4 * sum(ledger_processes.counts(number)[which] for number in range(25)) for which in (0, 1)
+    )
+    assert (found.begun, found.missing, found.warnings) == (100, 0, [])
+
+    killed = ledger_processes.run(url, processes=4, requests=50, kill=True)
+    assert (killed.missing, killed.warnings) == (0, [])
+    assert set(killed.statuses) <= {"complete", "unfinished"}
+    assert killed.statuses["unfinished"] <= 4  # what each was at
+    assert killed.begun <= killed.statuses.total() < 200
+
+
+def blocks(word: str) -> str:
+    """Return the Python of the page "For a JupyterHub" in which a word stands."""
+    page = (ROOT / "docs" / "jupyterhub.md").read_text()
+    [block] = [block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if word in block]
+    return block
+
+
+def test_the_hook_on_the_page_gives_a_login_that_writes_its_own_rows(
+    postgres: Postgres, roles: str, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LEDGER_SECRET", "a secret of the hub's")
+    monkeypatch.setenv("LEDGER_OWNER_URL", postgres.url(roles, scheme="postgresql"))
+    monkeypatch.setenv("JUPYTERHUB_USER", "dora@example.org")
+    c = Config()
+    exec(blocks("make_login"), {"c": c})
+    spawner = SimpleNamespace(user=SimpleNamespace(name="dora@example.org"), api_token="a token")
+    for _ in range(2):  # a server is started again and again
+        c.Spawner.pre_spawn_hook(spawner)
+    environment = {name: value(spawner) for name, value in c.Spawner.environment.items()}
+    assert environment["MIXROUTE_API_KEY"] == "a token"
+    there = f"127.0.0.1:{postgres.port}/{roles}"
+    here = Person(environment["MIXROUTE_LEDGER_URL"].replace("db.example.org/usage", there), session="dora")
+    here.ask()
+    assert here.warnings == []
+    assert postgres.run("SELECT \"user\" FROM requests WHERE session = 'dora'", roles) == [["dora@example.org"]]
+    here.ledger.close()
+
+
+def test_the_configuration_on_the_page_is_understood() -> None:
+    c = Config()
+    exec(blocks("InteractiveShellApp"), {"c": c})
+    assert set(c.MixRoute) <= set(MixRoute.class_trait_names(config=True))
+    assert MixRoute(config=c).budget("daily_token_budget") == (200_000, True)

@@ -9,6 +9,7 @@ import sys
 import threading
 
 import pytest
+from benchmarks import class_at_once
 from scripted import DONE, STOP, USAGE, Pause, Reset, ScriptedGateway, answer, delta, event, reply, scripted, whole
 
 from mixroute_magic import Client
@@ -16,6 +17,7 @@ from mixroute_magic import errors as e
 from mixroute_magic.gateway.address import read_base_url
 from mixroute_magic.gateway.credentials import Credentials, clean_key
 from mixroute_magic.gateway.faults import retry_after
+from mixroute_magic.gateway.retries import is_waited_out
 from mixroute_magic.wire import Message, Reply, Usage
 
 HELLO = [{"role": "user", "content": "Hello"}]
@@ -324,6 +326,53 @@ def test_a_gateway_is_asked_three_times_at_most_and_after_a_timeout_of_its_own_t
         with scripted(script) as gateway, pytest.raises(e.MixRouteError):
             client_of(gateway).chat(HELLO, model="glm-5")
         assert len(gateway.asked) == asked
+
+
+def test_a_rate_limit_that_names_its_end_is_waited_out_beyond_the_retries() -> None:
+    told: list[float] = []
+    later = reply(429, b"", Retry_After="1")
+    with scripted(later, later, whole("ok")) as gateway:
+        chunks = client_of(gateway, retries=1).stream(
+            HELLO, model="glm-5", on_retry=lambda _, seconds: told.append(seconds)
+        )
+        assert "".join(chunk.text for chunk in chunks) == "ok"
+    assert len(gateway.asked) == 3
+    assert all(seconds > 1 for seconds in told), "the gateway's second, and chance"
+
+
+def test_whoever_wants_no_retry_waits_for_no_rate_limit() -> None:
+    with scripted(reply(429, b"", Retry_After="1")) as gateway, pytest.raises(e.RateLimitError):
+        client_of(gateway, retries=0).chat(HELLO, model="glm-5")
+    assert len(gateway.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "asked", "waited", "waits"),
+    [
+        (e.RateLimitError, 57, 0, True),
+        (e.RateLimitError, 57, 60, True),
+        (e.RateLimitError, 57, 70, False),
+        (e.RateLimitError, 0, 0, False),
+        (e.RateLimitError, None, 0, False),
+        (e.ServerError, 5, 0, False),
+        (e.QuotaError, 5, 0, False),
+    ],
+)
+def test_only_a_rate_limit_is_waited_out_and_for_two_minutes_at_most(
+    kind: type[e.MixRouteError], asked: float | None, waited: float, *, waits: bool
+) -> None:
+    error = kind("no")
+    error.retry_after = asked
+    assert is_waited_out(error, waited) is waits
+
+
+def test_a_class_behind_one_limit_is_served_and_does_not_come_back_at_once() -> None:
+    """Twenty clients, and room for twelve at first: a slow machine is refused less, never more."""
+    ran = class_at_once.ask_at_once(20, class_at_once.Limit(most=12, window=4.0))
+    assert (ran.right, ran.errors) == (20, [])
+    assert ran.requests_per_answer <= 1.5
+    assert len(ran.first_waits) >= 2, "there was nothing to wait for"
+    assert max(ran.first_waits) - min(ran.first_waits) > 0.05, "all were told the same moment"
 
 
 @pytest.mark.parametrize("end", [[Reset()], [], [event(refusal("late"))]], ids=["reset", "end", "error event"])

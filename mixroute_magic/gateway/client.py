@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import closing
 from dataclasses import replace
 from itertools import chain
@@ -17,20 +16,18 @@ from typing import TYPE_CHECKING, Any, Self
 from mixroute_magic.config import MixRoute
 from mixroute_magic.errors import MixRouteError, NotFoundError
 from mixroute_magic.gateway.address import host_of, is_loopback, read_base_url
-from mixroute_magic.gateway.faults import may_retry, request_id
+from mixroute_magic.gateway.faults import request_id
 from mixroute_magic.gateway.line import Line
+from mixroute_magic.gateway.retries import OnRetry, retrying
 from mixroute_magic.gateway.stream import checked, read_events, read_json, read_whole
 from mixroute_magic.gateway.thinking import told_apart
 from mixroute_magic.schemas import Schema
 from mixroute_magic.wire import Chunk, Message, Model, Reply, ReplyBuilder, Request
 
 if TYPE_CHECKING:
-    from tenacity import RetryCallState
+    from collections.abc import Callable, Generator, Iterable, Mapping
 
 __all__ = ["Client"]
-
-OnRetry = Callable[[Exception, float], None]
-"""Called with the error and the seconds before a request is sent once more."""
 
 _DEMO_HEADER = "x-mixroute-demo"
 
@@ -50,7 +47,8 @@ class Client:
     timeout
         Seconds without a byte after which a request is given up.
     retries
-        How often a request is sent again, before its first word only.
+        How often a request is sent again, before its first word only; a rate limit that says how long it lasts is
+        waited out beyond that, for two minutes at most.
     allow_http
         Whether the key may travel unencrypted to another machine.
 
@@ -222,7 +220,7 @@ class Client:
 
     def send(self, request: Request, on_retry: OnRetry | None = None) -> Generator[Chunk]:
         """Send a request and yield its chunks; see `stream`."""
-        head, chunks = self._retrying(on_retry)(self._attempt, request)
+        head, chunks = retrying(self._retries, self._line.cancelled, on_retry)(self._attempt, request)
         with closing(chunks):
             yield from checked(chain(head, chunks))
 
@@ -257,30 +255,6 @@ class Client:
         except MixRouteError:
             return False
 
-    def _retrying(self, on_retry: OnRetry | None) -> Callable[..., tuple[list[Chunk], Generator[Chunk]]]:
-        """Return a caller that tries again where that can help, and announces it."""
-        from tenacity import Retrying, sleep_using_event, stop_after_attempt, wait_random_exponential
-
-        backoff = wait_random_exponential(multiplier=1.0, max=8.0)
-
-        def wait(state: RetryCallState) -> float:
-            asked = getattr(_outcome(state), "retry_after", None)
-            return backoff(state) if asked is None else asked
-
-        def announce(state: RetryCallState) -> None:
-            error = _outcome(state)
-            if on_retry is not None and isinstance(error, Exception):
-                on_retry(error, state.upcoming_sleep)
-
-        return Retrying(
-            stop=stop_after_attempt(self._retries + 1),
-            retry=lambda state: not self._line.cancelled.is_set() and may_retry(_outcome(state), state.attempt_number),
-            wait=wait,
-            sleep=sleep_using_event(self._line.cancelled),
-            before_sleep=announce,
-            reraise=True,
-        )
-
     def _attempt(self, request: Request) -> tuple[list[Chunk], Generator[Chunk]]:
         """Send once and read up to the first word, the last point where sending again is harmless."""
         chunks = told_apart(self._exchange(request))
@@ -313,7 +287,3 @@ class Client:
         near = [name for name in difflib.get_close_matches(model, known, n=3) if name != model]
         if near:
             error.hint = f"Near it: {', '.join(near)}. %model --list shows all {len(known)}."
-
-
-def _outcome(state: RetryCallState) -> BaseException | None:
-    return state.outcome.exception() if state.outcome else None

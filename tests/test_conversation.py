@@ -149,6 +149,25 @@ def test_a_copy_of_what_a_failed_rerun_left_counts_at_once_after_a_restart(kerne
     assert kernel.above_cell() == ["a", "a"]
 
 
+def test_of_very_many_reruns_the_oldest_answers_are_forgotten_and_no_standing_one(kernel: Kernel) -> None:
+    kernel.execute("first", turn("first"))
+    for number in range(2_000):
+        kernel.execute("a", turn(f"{number}"))
+    known = [kernel.conversation.knows(f"id of {number}") for number in range(2_000)]
+    assert kernel.above_cell() == ["first", "1999"]
+    assert kernel.conversation.knows("id of first")
+    assert 500 <= sum(known) <= 1_010
+    assert all(known[-500:])
+
+
+def test_a_notebook_of_very_many_turns_comes_back_whole(kernel: Kernel) -> None:
+    turns = [turn(f"{number}") for number in range(2_000)]
+    cells = [PageCell(f"cell {one.turn}", (one.turn,)) for one in turns]
+    assert kernel.conversation.take(cells, {one.turn: one for one in turns}) == 2_000
+    assert len(kernel.execute("new", turn("new"))) == 2_000
+    assert len(kernel.above_cell("newer")) == 2_001
+
+
 def test_threads_do_not_see_each_other_and_can_be_cleared(kernel: Kernel) -> None:
     kernel.execute("a", turn("a"))
     kernel.execute("b", turn("b", thread="side"))

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Cell", "Cells", "Shown"]
 
+_OTHERS_KEPT = 500  # turns that no cell holds; now and then there are twice as many
+
 
 class Shown(Protocol):
     """A cell as a page or a file shows it: its id, and the ids of the turns in its outputs."""
@@ -60,7 +62,8 @@ class Cells:
     """All cells of one notebook in which something was asked or run, by their ids; any other is an empty one."""
 
     def __init__(self) -> None:
-        self.known: dict[str, Turn] = {}  # all turns ever, by id: copies of cells show them again
+        self.known: dict[str, Turn] = {}  # also those that no cell holds now, by id: copies of cells show them again
+        self._many = _OTHERS_KEPT
         self._cells: dict[str, Cell] = {}  # in the order of their first run
         self._order: dict[str, int] = {}
         self._listed: set[str] = set()  # cells that a document once showed: missing in the next, they are deleted
@@ -144,6 +147,18 @@ class Cells:
         """Take in that a cell runs, so that it is not deleted: an undo brought it back, if it was."""
         if key not in self._order:
             self._listed.discard(key)
+        if len(self.known) > self._many:
+            self._forget()
+
+    def _forget(self) -> None:
+        """Let the oldest turns go that no cell holds: a kernel that asks for days does not grow for days."""
+        held = _with_earlier(
+            turn for cell in self._cells.values() for turn in (*cell.turns.values(), *cell.before.values())
+        )
+        others = [name for name in self.known if name not in held]
+        for name in others[:-_OTHERS_KEPT]:
+            del self.known[name]
+        self._many = len(self.known) + _OTHERS_KEPT
 
     @property
     def shown(self) -> Collection[str]:

@@ -25,8 +25,9 @@ _FAST_TEXT = 3000  # characters a second, above which a reader sees the steps of
 
 
 class _ReplyWidget(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget's base is Any to mypy
-    _esm = _STATIC / "reply.js"
-    _css = _STATIC / "reply.css"
+    # As text: anywidget watches files, and what watches for a widget keeps it for the kernel's life.
+    _esm = (_STATIC / "reply.js").read_text(encoding="utf-8")
+    _css = (_STATIC / "reply.css").read_text(encoding="utf-8")
     names = traitlets.List(traitlets.Unicode()).tag(sync=True)
 
 

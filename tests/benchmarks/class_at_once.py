@@ -155,7 +155,9 @@ def show(ran: Ran) -> None:
     first = sorted(ran.first_waits)
     print(f"\nserved                 {ran.right} of {ran.clients}; errors: {dict(Counter(ran.errors)) or 'none'}")
     print(f"requests               {len(arrivals)}, {ran.requests_per_answer:.2f} per answer")
-    print(f"least possible         {1 + max(0, ran.clients - ran.limit.most) / ran.clients:.2f} per answer, of one window")
+    print(
+        f"least possible         {1 + max(0, ran.clients - ran.limit.most) / ran.clients:.2f} per answer, of one window"
+    )
     if first:
         print(f"refused at first       {len(first)}, told to wait {first[0]:.1f} to {first[-1]:.1f} s")
     print(f"longest wait in all    {max(map(sum, ran.waits)):.1f} s, over {max(map(len, ran.waits))} refusals")

@@ -18,11 +18,12 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 MODEL = "gpt-4o"
 CELLS = 20
 LOOKS = 10  # at a kernel, in the course of its turns
+STARTING = 4  # kernels that start at the same time
+PATIENCE = 900  # seconds until all have started
 
 CENSUS = """
 def _census():
@@ -138,11 +141,15 @@ def rows(home: Path) -> Counter[str]:
 def stream_at_once(home: Path, kernels: int, minutes: float) -> list[Asking]:
     """Let so many kernels stream, each answer as slowly as a model's, until the time is over."""
     quick = demo_gateway(0)  # what is expected need not be waited for
+    starting, ready = threading.Semaphore(STARTING), threading.Barrier(kernels)
     with demo_gateway(1) as gateway, quick as expected, ThreadPoolExecutor(kernels) as threads:
 
         def ask(number: int) -> Asking:
-            with asking(home, gateway, number) as one:
+            with ExitStack() as stack:
+                with starting:
+                    one = stack.enter_context(asking(home, gateway, number))
                 one.gateway = expected
+                ready.wait(PATIENCE)
                 end = time.monotonic() + 60 * minutes
                 warm = time.monotonic() + 6 * minutes
                 while time.monotonic() < end:

@@ -102,9 +102,9 @@ def read_value(kind: type[Options], name: str, text: str) -> Any:
         raise OptionError(f"{short(text)}: {error}") from None
 
 
-def refuse_key(text: str) -> None:
-    """Raise `OptionError`, without repeating it, when a text holds an API key."""
-    if re.search(_KEY, text):
+def refuse_key(text: str, is_ours: Callable[[str], bool] = lambda _text: False) -> None:
+    """Raise `OptionError`, without repeating it, when a text holds an API key, or the one that ``is_ours``."""
+    if re.search(_KEY, text) or is_ours(text):
         raise OptionError("this holds an API key, which the notebook would keep: delete it and use %mixroute login")
 
 

@@ -15,6 +15,7 @@ from mixroute_magic.conversation.turn import labels
 from mixroute_magic.display.formats import code_in
 from mixroute_magic.errors import BadRequestError, MixRouteError, ReplayError
 from mixroute_magic.gateway.lengths import TOO_LONG
+from mixroute_magic.gateway.stream import unechoed
 from mixroute_magic.lengths import Limit, too_long
 from mixroute_magic.offering import falling_back
 from mixroute_magic.planning import Cell, plans
@@ -140,7 +141,7 @@ def _answer(plan: Plan, cell: Cell, client: Client | None) -> Answer:
     """Return the record, or else the gateway, once it is sure that the request can be sent."""
     session = cell.session
     if plan.recorded is not None:
-        return _replayed(plan.recorded, paced=session.attended())
+        return _replayed(plan.recorded, session, paced=session.attended())
     if cell.mode == "only" or client is None:
         raise _not_recorded(plan)
     client.check_key()
@@ -153,9 +154,9 @@ def _answer(plan: Plan, cell: Cell, client: Client | None) -> Answer:
     return falling_back(attaching.sending(session, cell.notebook.path, client.send), plan, session.schema_ways)
 
 
-def _replayed(recorded: Turn, *, paced: bool) -> Answer:
+def _replayed(recorded: Turn, session: Session, *, paced: bool) -> Answer:
     def answer(_request: Request, _on_retry: Callable[[Exception, float], None]) -> Generator[Chunk]:
-        return replay(recorded, paced=paced)
+        return unechoed(replay(recorded, paced=paced), session.credentials.secret())
 
     return answer
 

@@ -44,6 +44,9 @@ def attach(session: Session, notebook: Path | None, refs: Sequence[str]) -> list
 
     images = [read_image(ref, names, output=output, folders=_folders(notebook)) for ref in refs]
     for image in images:
+        if session.credentials.is_in(image.data.decode("latin-1")):  # a file may carry texts
+            message = f"--image {image.source}: this file contains your API key; nothing was sent."
+            raise TemplateError(message, "Save it anew, without the texts in it.")
         if image.data:
             session.pictures.keep(image.data)
     return images

@@ -39,11 +39,11 @@ def settings_table(
     session: Session, notebook: Notebook, record: Mapping[str, Any] | None, notes: Sequence[str] = ()
 ) -> Table:
     """Return how a notebook asks, with the record that goes into the output's metadata."""
-    chosen = settings(session.config, notebook.chosen)
+    chosen, clean = settings(session.config, notebook.chosen), session.credentials.without_key
     unset = "not sent: the model's own default"
     rows = [
-        ["model", chosen.model],
-        ["system prompt", chosen.system or "none"],
+        ["model", clean(chosen.model)],
+        ["system prompt", clean(chosen.system or "none")],
         ["temperature", unset if chosen.temperature is None else f"{chosen.temperature:g}"],
         ["max tokens", unset if chosen.max_tokens is None else f"{chosen.max_tokens:,}"],
         *([name, str(value)] for name, value in chosen.params.items()),
@@ -95,12 +95,12 @@ class _Choice:
 
     def current(self) -> dict[str, str]:
         """Return what is set, as a person would type it; empty where nothing is sent."""
-        chosen = settings(self._session.config, self._notebook.chosen)
+        chosen, clean = settings(self._session.config, self._notebook.chosen), self._session.credentials.without_key
         return {
-            "model": chosen.model,
+            "model": clean(chosen.model),
             "temperature": "" if chosen.temperature is None else f"{chosen.temperature:g}",
             "max_tokens": "" if chosen.max_tokens is None else f"{chosen.max_tokens}",
-            "system": chosen.system or "",
+            "system": clean(chosen.system or ""),
         }
 
     def change(self, name: str, text: str) -> str:

@@ -74,7 +74,7 @@ def _status(session: Session) -> Table:
     rows = [
         ["gateway", f"the offline demo ({demo}): no model is called" if demo else session.client().base_url],
         ["API key", "not needed by the demo" if demo else f"from {source}" if source else "none yet: %mixroute login"],
-        ["model", settings(session.config, notebook.chosen).model],
+        ["model", session.credentials.without_key(settings(session.config, notebook.chosen).model)],
         ["notebook", notebook.path.name if notebook.path else "not known to the kernel"],
         ["thread", f"{notebook.thread}, {counted(notebook.conversation.threads().get(notebook.thread, 0), 'turn')}"],
     ]

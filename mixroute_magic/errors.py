@@ -28,6 +28,11 @@ still fails, so that Run All, papermill and CI stop.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 __all__ = [
     "APIConnectionError",
     "APIStatusError",
@@ -94,6 +99,11 @@ class MixRouteError(Exception):
         first = f"{type(self).__name__}: {self}"
         request = f"Request id: {self.request_id}" if self.request_id else ""
         return [line for line in (first, self.hint, request) if line]
+
+    def redact(self, clean: Callable[[str], str]) -> None:
+        """Take out of its words what must not be seen; ``partial`` is an answer, and clean like one."""
+        self.args, self.hint = (clean(str(self)),), clean(self.hint)
+        self.code, self.request_id = (text and clean(text) for text in (self.code, self.request_id))
 
     def _render_traceback_(self) -> list[str]:
         return self.lines()

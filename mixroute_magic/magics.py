@@ -12,7 +12,7 @@ from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class
 from IPython.display import display
 
 from mixroute_magic import options
-from mixroute_magic.arguments import OptionError, help_for
+from mixroute_magic.arguments import OptionError, help_for, refuse_key
 from mixroute_magic.completion import Completion
 from mixroute_magic.config import MixRoute
 from mixroute_magic.errors import ChatInterrupted, MixRouteError
@@ -50,14 +50,6 @@ def _takes(kind: type[Options]) -> Callable[[Method], Method]:
     return document
 
 
-def _read(parse: Callable[..., Any], *text: Any) -> Any:
-    """Read a line, and say what is wrong with it as IPython's own magics do."""
-    try:
-        return parse(*text)
-    except OptionError as error:
-        raise UsageError(str(error)) from None
-
-
 @contextmanager
 def _told(session: Session) -> Iterator[Session]:
     """Let a command end in lines that people can read, an interrupt too, and never with the key in them."""
@@ -68,8 +60,7 @@ def _told(session: Session) -> Iterator[Session]:
     except KeyboardInterrupt:
         raise ChatInterrupted from None
     except MixRouteError as error:
-        error.args = (session.credentials.redact(str(error)),)
-        error.hint = session.credentials.redact(error.hint)
+        error.redact(session.credentials.redact)
         raise
 
 
@@ -121,13 +112,23 @@ class MixRouteMagics(Magics):
         session: Session = meta["mixroute_session"]
         return session
 
+    def _read(self, parse: Callable[..., Any], *given: Any) -> Any:
+        """Read a line and a body, and say what is wrong with them as IPython's own magics do."""
+        try:
+            for text in given:
+                if isinstance(text, str) and text.strip():
+                    refuse_key(text, self.session.credentials.is_in)
+            return parse(*given)
+        except OptionError as error:
+            raise UsageError(str(error)) from None
+
     @no_var_expand
     @line_cell_magic
     @_takes(options.ChatOptions)
     def chat(self, line: str, cell: str | None = None) -> None:
         from mixroute_magic import asking
 
-        given, question = _read(options.parse_chat, line, cell)
+        given, question = self._read(options.parse_chat, line, cell)
         with _told(self.session) as session:
             preview = asking.chat(session, given, question)
         if preview is not None:
@@ -141,7 +142,7 @@ class MixRouteMagics(Magics):
 
         from mixroute_magic import choosing, commands
 
-        given = _read(options.parse, options.ModelOptions, line, cell or "")
+        given = self._read(options.parse, options.ModelOptions, line, cell or "")
         with _told(self.session) as session:
             table_id = uuid.uuid4().hex
             display(commands.model(session, given, cell), display_id=table_id)
@@ -154,7 +155,7 @@ class MixRouteMagics(Magics):
     def thread(self, line: str) -> None:
         from mixroute_magic import threads
 
-        given = _read(options.parse, options.ThreadOptions, line)
+        given = self._read(options.parse, options.ThreadOptions, line)
         with _told(self.session) as session:
             display(*threads.thread(session, given))
 
@@ -164,7 +165,7 @@ class MixRouteMagics(Magics):
     def usage(self, line: str) -> UsageReport:
         from mixroute_magic import commands
 
-        given = _read(options.parse, options.UsageOptions, line)
+        given = self._read(options.parse, options.UsageOptions, line)
         with _told(self.session) as session:
             return commands.usage(session, given)
 
@@ -174,7 +175,7 @@ class MixRouteMagics(Magics):
     def mixroute(self, line: str) -> None:
         from mixroute_magic import commands
 
-        given = _read(options.parse, options.SetupOptions, line)
+        given = self._read(options.parse, options.SetupOptions, line)
         with _told(self.session) as session:
             display(commands.setup(session, given))
 

@@ -194,7 +194,8 @@ class Rounds:
                     "Run the cell again, ask another model with -m, or loosen the schema.",
                 ) from None
             self._repaired = True
-            return Message("assistant", reply.text), Message("user", repair(error))
+            told = ValueError("why cannot be told: it holds an API key") if self._withheld(f"{error}") else error
+            return Message("assistant", reply.text), Message("user", repair(told))
         return ()
 
 

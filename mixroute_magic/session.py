@@ -24,6 +24,7 @@ from mixroute_magic.conversation.notebook import (
     server_root,
 )
 from mixroute_magic.conversation.replay import Beside
+from mixroute_magic.errors import SettingError
 from mixroute_magic.gateway.credentials import Credentials
 from mixroute_magic.plan import DEMO
 
@@ -218,7 +219,7 @@ class Session:
     def _client_settings(self) -> dict[str, Any]:
         config = self.config
         return {
-            "base_url": self.demo_base_url() or config.current("base_url"),
+            "base_url": self.demo_base_url() or self._address(),
             "timeout": config.number("timeout", least=0.1),
             "retries": int(config.number("retries", most=10, whole=True)),
             "allow_http": config.allow_http,
@@ -228,8 +229,15 @@ class Session:
         """Return the name of the gateway that would be asked; nothing is opened."""
         from mixroute_magic.gateway.address import host_of, read_base_url
 
-        base_url = read_base_url(self.config.current("base_url"), allow_http=self.config.allow_http)
+        base_url = read_base_url(self._address(), allow_http=self.config.allow_http)
         return DEMO if self.demo_is_wanted() else host_of(base_url)
+
+    def _address(self) -> str:
+        """Return the gateway's address, which is shown, and goes to where the key must not."""
+        address = self.config.current("base_url")
+        if self.credentials.is_in(address):
+            raise SettingError("The gateway's address holds your API key.", "Keep the key in MIXROUTE_API_KEY only.")
+        return address
 
     def view(self, models: Sequence[str], output_id: str, *, form: str = "markdown") -> ReplyView:
         """Open the view in which this front end can watch the answers of these models come, in one of the forms."""

@@ -67,7 +67,8 @@ def _show(session: Session, notebook: Notebook, chosen: str | None) -> Table:
         notes.append("stale: answered before what stands above it changed. Run its cell again to ask anew.")
     system = settings(session.config, notebook.chosen).system
     record = notebook.signed(session.run(), Setting(created=now(), thread=name) if chosen else None)
-    return _table(name, shown, system, notes, record)
+    table = _table(name, shown, system, notes, record)
+    return replace(table, rows=[[session.credentials.without_key(text) for text in row] for row in table.rows])
 
 
 def _list(notebook: Notebook) -> Table:
@@ -211,6 +212,7 @@ def _export(session: Session, notebook: Notebook, name: str, file: str) -> Table
     from mixroute_magic.conversation.export import export
 
     turns = notebook.conversation.thread(name)
+    _check_secrecy(session, turns, f"Thread {name}", "written")
     path = _path(file)
     title = notebook.path.name if notebook.path else None
     export(
@@ -233,11 +235,18 @@ def _import(session: Session, notebook: Notebook, name: str, file: str) -> Table
     run = session.run()
     path = _path(file)
     turns = [replace(turn, thread=name) for turn in import_turns(path)]
+    _check_secrecy(session, turns, path.name, "imported")
     for turn in turns:
         attaching.show(session, path, turn.exchange)
         kept, _ = notebook.record(run, notebook.conversation.begin(run), turn)
         leave(kept.turn, _output(kept, question=True), kept.to_metadata())
     return Table(caption=f"{counted(len(turns), 'turn')} of {path.name} stand in this cell now, in thread {name}.")
+
+
+def _check_secrecy(session: Session, turns: Sequence[Turn], what: str, done: str) -> None:
+    """Raise `HistoryError` if the key stands in turns, as it may in those of an older notebook."""
+    if session.credentials.is_in(f"{[turn.to_metadata() for turn in turns]}"):
+        raise HistoryError(f"{what} contains your API key; nothing was {done}.", "Delete the cell that holds it.")
 
 
 def _path(file: str) -> Path:

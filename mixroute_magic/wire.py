@@ -247,10 +247,10 @@ class ReplyBuilder:
             text=self._clean("".join(self._text)),
             reasoning=self._clean("".join(self._reasoning)),
             tool_calls=tuple(call.cleaned(self._clean) for call in self._calls.calls()),
-            model=self._model,
-            finish_reason=self._finish_reason,
+            model=self._clean(self._model),
+            finish_reason=self._finish_reason and self._clean(self._finish_reason),
             usage=self._usage,
-            request_id=self._request_id,
+            request_id=self._request_id and self._clean(self._request_id),
             demo=self._demo,
             seconds=seconds,
             first_token_seconds=first_token_seconds,
@@ -274,6 +274,10 @@ class Model:
             if entry.get("id")
         }
         return sorted(found.values(), key=lambda model: model.id)
+
+    def cleaned(self, clean: Callable[[str], str]) -> Model:
+        """Return the model without what must not be seen."""
+        return Model(clean(self.id), clean(self.owned_by))
 
 
 def _reasoning(delta: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mixroute_magic.errors import AuthenticationError
-from mixroute_magic.gateway.credentials import Credentials, redact
+from mixroute_magic.gateway.credentials import Credentials
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -113,8 +113,9 @@ def test_an_empty_login_is_refused() -> None:
 
 
 def test_redaction_knows_the_key_and_what_looks_like_one() -> None:
-    assert redact("a secret-key, sk-abcdef123 and sk-ab", "secret-key") == "a sk-…, sk-… and sk-ab"
-    assert redact("nothing", None) == "nothing"
+    kept = Credentials({"MIXROUTE_API_KEY": "a-secret-key"})
+    assert kept.redact("A-SECRET-KEY, sk-abcdef123 and sk-ab") == "sk-…, sk-… and sk-ab"
+    assert kept.without_key("a-secret-key and sk-abcdef123") == "sk-… and sk-abcdef123"
 
 
 @pytest.mark.parametrize("pasted", ["sk-test-key", "Bearer sk-test-key", "'sk-test-key'"])

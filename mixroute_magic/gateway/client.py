@@ -19,9 +19,10 @@ from mixroute_magic.gateway.address import host_of, is_loopback, read_base_url
 from mixroute_magic.gateway.faults import request_id
 from mixroute_magic.gateway.line import Line
 from mixroute_magic.gateway.retries import OnRetry, retrying
-from mixroute_magic.gateway.stream import checked, read_events, read_json, read_whole
+from mixroute_magic.gateway.stream import checked, read_events, read_json, read_whole, unechoed
 from mixroute_magic.gateway.thinking import told_apart
 from mixroute_magic.schemas import Schema
+from mixroute_magic.secrecy import without_any_key
 from mixroute_magic.wire import Chunk, Message, Model, Reply, ReplyBuilder, Request
 
 if TYPE_CHECKING:
@@ -178,7 +179,7 @@ class Client:
         wanted = None if schema is None else Schema.of(getattr(schema, "__name__", "answer"), schema)
         if wanted is not None:
             params = {"response_format": wanted.response_format, **params}
-        builder = ReplyBuilder(model)
+        builder = ReplyBuilder(model, clean=self._line.hide)
         try:
             for chunk in self.stream(messages, model=model, **params):
                 builder.add(chunk)
@@ -210,7 +211,7 @@ class Client:
         except NotFoundError as error:
             error.args, error.hint = (f"{self.host} has no list of models.",), "Name the model yourself: %model NAME."
             raise
-        return Model.list_from_wire(data.get("data"))
+        return [model.cleaned(self._line.hide) for model in Model.list_from_wire(data.get("data"))]
 
     def is_demo(self) -> bool:
         """Say whether the offline demo gateway answers here; only this machine is asked, and only once."""
@@ -222,7 +223,7 @@ class Client:
         """Send a request and yield its chunks; see `stream`."""
         head, chunks = retrying(self._retries, self._line.cancelled, on_retry)(self._attempt, request)
         with closing(chunks):
-            yield from checked(chain(head, chunks))
+            yield from checked(unechoed(chain(head, chunks), self._line.secret()))
 
     def check_key(self) -> None:
         """Raise `AuthenticationError` where a request would have no usable key."""
@@ -246,7 +247,7 @@ class Client:
         self.close()
 
     def __repr__(self) -> str:
-        return f"Client(base_url={self.base_url!r})"
+        return f"Client(base_url={without_any_key(self.base_url)!r})"
 
     def _has_demo_header(self) -> bool:
         try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 import threading
 from contextlib import suppress
+from http.client import HTTPResponse
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -67,11 +68,22 @@ class Adapter(HTTPAdapter):
         return manager
 
 
+class _Unlogged(HTTPResponse):
+    """A response whose headers are not logged where they are out of form: they may repeat the key."""
+
+    def begin(self) -> None:
+        super().begin()
+        self.headers.defects.clear()
+        self.headers.set_payload("")
+
+
 def _pools(sockets: OpenSockets) -> dict[str, type[HTTPConnectionPool]]:
     """Return urllib3's pools, with connections that tell their sockets."""
 
     class Told(HTTPConnection):
         handle: socket.socket | None = None
+        debuglevel = 0  # where it is set for all connections, http.client prints the headers, the key in them
+        response_class = _Unlogged
 
         def _new_conn(self) -> socket.socket:
             sock = _connected(self, sockets)

@@ -8,20 +8,19 @@ from __future__ import annotations
 import os
 import re
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from mixroute_magic.errors import AuthenticationError
+from mixroute_magic.secrecy import Secret, without_any_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import ModuleType
 
-__all__ = ["KEY_VARIABLE", "Credentials", "clean_key", "redact"]
+__all__ = ["KEY_VARIABLE", "Credentials", "clean_key"]
 
 KEY_VARIABLE = "MIXROUTE_API_KEY"
 _SERVICE = "mixroute-magic"
-_KEY_PATTERN = re.compile(r"(?<![A-Za-z0-9])sk-[A-Za-z0-9_*-]{6,}")
-_SHORTEST_SECRET = 8  # what a local server takes for a key, such as "demo", is a word like others
 
 
 def clean_key(pasted: str) -> str:
@@ -42,13 +41,6 @@ def clean_key(pasted: str) -> str:
     return key
 
 
-def redact(text: str, key: str | None) -> str:
-    """Return the text without the key, and without anything that looks like one."""
-    if key and len(key) >= _SHORTEST_SECRET:
-        text = text.replace(key, "sk-…")
-    return _KEY_PATTERN.sub("sk-…", text)
-
-
 class Credentials:
     """Where this kernel's key comes from; the key itself stays inside."""
 
@@ -56,6 +48,7 @@ class Credentials:
         self._environ = environ
         self._entered = ""
         self._kept: str | None = None  # what the keyring holds; asked once, as it may take long or ask the user
+        self._secret: tuple[tuple[str, ...], Secret] = (), Secret()
 
     def key(self) -> str | None:
         """Return the key, or ``None`` where there is none.
@@ -69,16 +62,15 @@ class Credentials:
 
     def is_in(self, text: str) -> bool:
         """Say whether a text gives the key away."""
-        key = self._secret()
-        return len(key) >= _SHORTEST_SECRET and key in text
+        return self.secret().is_in(text)
 
     def redact(self, text: str) -> str:
         """Return a text without the key, and without anything that looks like one."""
-        return redact(text, self._secret())
+        return without_any_key(self.secret().hidden(text))
 
     def without_key(self, text: str) -> str:
         """Return a text without the key itself; what only looks like one may be what a model was asked about."""
-        return text.replace(self._secret(), "sk-…") if self.is_in(text) else text
+        return self.secret().hidden(text)
 
     def source(self) -> str | None:
         """Say where the key comes from, for people."""
@@ -92,7 +84,7 @@ class Credentials:
         self._entered = key
         keyring = _keyring()
         if keyring is not None:
-            with suppress(keyring.errors.KeyringError):
+            with suppress(Exception):  # whatever a backend raises may quote what it could not keep
                 keyring.set_password(_SERVICE, KEY_VARIABLE, key)
             if _from_keyring(keyring) == key:  # some backends keep nothing, and say nothing
                 return "the system keyring"
@@ -107,20 +99,22 @@ class Credentials:
         self._kept = None
         try:
             keyring.delete_password(_SERVICE, KEY_VARIABLE)
-        except keyring.errors.KeyringError as error:
+        except Exception as error:  # noqa: BLE001 - backends raise errors of their own, too
             hint = f"Delete it there: its service is {_SERVICE}."
             raise AuthenticationError(f"The system keyring did not let go of the key: {error}.", hint) from None
 
     def __repr__(self) -> str:
         return f"Credentials(source={self.source()!r})"
 
-    def _secret(self) -> str:
-        """Return what must not be seen: the key, or what was pasted in its place."""
-        pasted = self._find()[0]
-        try:
-            return clean_key(pasted)
-        except AuthenticationError:
-            return pasted
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("credentials are not written to files: they hold the API key")
+
+    def secret(self) -> Secret:
+        """Return what must not be seen: all keys that are known here, and what was pasted in their place."""
+        pasted = (self._find()[0], self._environ.get(KEY_VARIABLE, "").strip(), self._entered, self._kept or "")
+        if pasted != self._secret[0]:
+            self._secret = pasted, Secret(*map(_unquoted, pasted))
+        return self._secret[1]
 
     def _find(self) -> tuple[str, str | None]:
         if key := self._environ.get(KEY_VARIABLE, "").strip():
@@ -130,6 +124,13 @@ class Credentials:
         if self._kept is None:
             self._kept = _from_keyring(_keyring())
         return self._kept, "the system keyring" if self._kept else None
+
+
+def _unquoted(pasted: str) -> str:
+    try:
+        return clean_key(pasted)
+    except AuthenticationError:
+        return pasted
 
 
 def _keyring() -> ModuleType | None:
@@ -146,5 +147,5 @@ def _from_keyring(keyring: ModuleType | None) -> str:
         return ""
     try:
         return clean_key(keyring.get_password(_SERVICE, KEY_VARIABLE) or "")
-    except keyring.errors.KeyringError:
+    except Exception:  # noqa: BLE001 - as above; without a keyring there is still the login
         return ""

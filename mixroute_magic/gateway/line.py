@@ -10,11 +10,12 @@ from contextlib import closing, contextmanager
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from mixroute_magic.errors import AuthenticationError, MixRouteError
+from mixroute_magic.errors import AuthenticationError, MixRouteError, TemplateError
 from mixroute_magic.gateway.address import host_of, is_loopback
-from mixroute_magic.gateway.credentials import Credentials, clean_key, redact
+from mixroute_magic.gateway.credentials import Credentials, clean_key
 from mixroute_magic.gateway.faults import Refusal
 from mixroute_magic.gateway.transport import CONNECT_SECONDS, connection_error
+from mixroute_magic.secrecy import Secret, without_any_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,6 +42,7 @@ class Line:
         self._base_url = base_url
         self._host = host_of(base_url)
         self._key = _key_source(api_key)
+        self._secret: tuple[str, Secret] = "", Secret()
         self._session: Session | None = None
         self._sockets: OpenSockets | None = None
         self.cancelled = threading.Event()
@@ -58,6 +60,7 @@ class Line:
             yield response
 
     def _sent(self, method: str, path: str, body: bytes | None, *, timeout: float) -> Response:
+        self._check_secrecy(body or b"")
         response = self._connection().request(
             method,
             self._base_url + path,
@@ -73,6 +76,13 @@ class Line:
         with closing(response):
             said = response.raw.read(_LARGEST_ERROR, decode_content=True)
         raise Refusal.read(response.status_code, response.headers, said, self._host).error()
+
+    def _check_secrecy(self, body: bytes) -> None:
+        """Raise an error if the key would be sent anywhere but in its header, where others could read it later."""
+        if self.secret().is_in(self._base_url):
+            raise AuthenticationError("The gateway's address holds the API key.", "Keep it in MIXROUTE_API_KEY only.")
+        if self.secret().is_in(body.decode()):
+            raise TemplateError("The request contains your API key; nothing was sent.", "Take it out, and ask again.")
 
     def _connection(self) -> Session:
         if self._session is None:
@@ -107,6 +117,17 @@ class Line:
             "Set MIXROUTE_API_KEY, run %mixroute login, or try without a key: %mixroute demo.",
         )
 
+    def secret(self) -> Secret:
+        """Return the key as what must not be seen."""
+        key = self._key() or ""
+        if key != self._secret[0]:
+            self._secret = key, Secret(key)
+        return self._secret[1]
+
+    def hide(self, text: str) -> str:
+        """Return what the gateway says without the key, which it may repeat."""
+        return self.secret().hidden(text)
+
     def cancel(self) -> None:
         """End all connections at once and for good."""
         self.cancelled.set()
@@ -125,7 +146,7 @@ class Line:
         try:
             yield
         except MixRouteError as error:
-            error.args = (redact(str(error), self._key()),)
+            error.redact(lambda text: without_any_key(self.hide(text)))
             raise
         except (OSError, ValueError) as error:  # a ValueError is what requests makes of a redirect to no address
             raise connection_error(error, self._host, timeout) from None

@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 from mixroute_magic.errors import MixRouteError, StreamError
 from mixroute_magic.gateway.faults import error_in
+from mixroute_magic.secrecy import Filter, Secret
 from mixroute_magic.wire import Chunk
 
 if TYPE_CHECKING:
     from requests import Response
 
-__all__ = ["checked", "read_events", "read_json", "read_whole"]
+__all__ = ["checked", "read_events", "read_json", "read_whole", "unechoed"]
 
 _PIECE = 65536
 _LARGEST_EVENT = 16 * 2**20
@@ -58,6 +59,21 @@ def checked(chunks: Iterable[Chunk]) -> Generator[Chunk]:
             else "Ask again, or another model with -m."
         )
         raise StreamError(f"The model returned no content (finish reason: {finish_reason}).", hint)
+
+
+def unechoed(chunks: Iterable[Chunk], secret: Secret) -> Generator[Chunk]:
+    """Pass chunks on without the key, where an answer repeats it: also in pieces, none of which has it."""
+    text, reasoning = Filter(secret), Filter(secret)
+    try:
+        for chunk in chunks:
+            said = chunk.text and text.add(chunk.text)
+            thought = chunk.reasoning and reasoning.add(chunk.reasoning)
+            same = said == chunk.text and thought == chunk.reasoning
+            yield chunk if same else replace(chunk, text=said, reasoning=thought)
+    except MixRouteError:
+        yield Chunk(text=text.end(), reasoning=reasoning.end())
+        raise
+    yield Chunk(text=text.end(), reasoning=reasoning.end())
 
 
 def read_events(response: Response, host: str) -> Generator[Chunk]:

@@ -60,7 +60,7 @@ def read_client(port: int) -> int:
     """Read the events through `Client.stream`, and return how many there were."""
     from mixroute_magic import Client
 
-    client = Client(f"http://127.0.0.1:{port}", "sk-test")
+    client = Client(f"http://127.0.0.1:{port}", "sk-test-key-of-the-length-that-real-ones-have-51-chars")
     chunks = client.stream([{"role": "user", "content": "x"}], model="glm-5")
     return sum(bool(chunk.text or chunk.finish_reason) for chunk in chunks)
 

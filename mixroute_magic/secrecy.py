@@ -40,6 +40,7 @@ class Secret:
     """
 
     def __init__(self, *keys: str) -> None:
+        self._given = keys
         self._keys = tuple(key for key in keys if len(key) >= _SHORTEST)
 
     @cached_property
@@ -67,6 +68,10 @@ class Secret:
     def _starts(self) -> tuple[str, ...]:
         """What stands in a text in which a key begins: its first characters, or the mark of an escape."""
         return (*{form[:_BEGUN] for form, _, _ in self._forms.get("", ())}, *filter(None, self._forms))
+
+    def made_of(self, *keys: str) -> Secret:
+        """Return the secret of these keys, itself where it is that."""
+        return self if keys == self._given else Secret(*keys)
 
     def is_in(self, text: str) -> bool:
         """Say whether a text gives a key away."""

@@ -1,10 +1,11 @@
-"""No test sees the person's own settings, or writes where they keep theirs."""
+"""No test sees the person's own settings, or writes where they keep theirs; and none of them lets a key out."""
 
 from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING
 
+import leaks
 import pytest
 from postgres import postgres_at, required_postgres
 
@@ -31,3 +32,11 @@ def postgres() -> Iterator[Postgres]:
     """A PostgreSQL server, running; a test that stops it starts it again."""
     with postgres_at(required_postgres()) as server:
         yield server
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_key_leaks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Fail where a key of the tests is in what a kernel said, a gateway was asked, or a test left in a file."""
+    yield
+    leaks.look_in_files(tmp_path_factory.getbasetemp())
+    assert not leaks.FOUND, "an API key has leaked:\n" + "\n".join(dict.fromkeys(leaks.FOUND))

@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+import leaks
 import nbformat
 from jupyter_client.manager import start_new_kernel
 
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from jupyter_client.blocking.client import BlockingKernelClient
 
 ROOT = Path(__file__).parents[1]
-KEY = "sk-test-key-kernel"
+KEY = "sk-test-key-kernel"  # whoever writes it into a cell lets the whole run fail (`leaks`)
+SHOWN_KEY = "sk-shown-key-kernel"  # of tests that have to write it into one
 PATIENCE = 60  # seconds for a message that should come at once
 
 FEED = """
@@ -184,14 +186,21 @@ class Kernel:
         The gateway.
     notebook
         The notebook's path, where the front end tells it.
+    log
+        The file for what its process writes past its front end.
     ours
         More of the environment.
     """
 
-    def __init__(self, home: Path, base_url: str = "", notebook: Path | None = None, **ours: str) -> None:
+    def __init__(
+        self, home: Path, base_url: str = "", notebook: Path | None = None, *, log: Path | None = None, **ours: str
+    ) -> None:
         self.home = home
         self.heard: list[Message] = []
-        self.manager, self._client = start_new_kernel(env=environment(home, base_url, notebook, **ours), cwd=str(home))
+        settings = environment(home, base_url, notebook, **ours)
+        with (log or Path(os.devnull)).open("ab") as file:
+            past = {"stdout": file, "stderr": file} if log else {}
+            self.manager, self._client = start_new_kernel(env=settings, cwd=str(home), **past)
         self.run("%load_ext mixroute_magic")
 
     def send(self, code: str, cell_id: str | None = None, *, allow_stdin: bool = True) -> Ran:
@@ -242,7 +251,8 @@ class Kernel:
 
     def complete(self, code: str, cursor: int) -> list[str]:
         """Press Tab in a cell, and return what a front end would make of it by each of the completions."""
-        reply = self._client.complete(code, cursor, reply=True, timeout=PATIENCE)["content"]
+        self.heard.append(self._client.complete(code, cursor, reply=True, timeout=PATIENCE))
+        reply = self.heard[-1]["content"]
         start, end = reply["cursor_start"], reply["cursor_end"]
         return [code[:start] + match + code[end:] for match in reply["matches"]]
 
@@ -261,7 +271,8 @@ class Kernel:
         self.manager.signal_kernel(signal.SIGKILL)
 
     def close(self) -> None:
-        """End it, and let it write what it has to."""
+        """End it, and let it write what it has to; the key must be in nothing that it said."""
+        leaks.look(f"the kernel of {self.home}", leaks.written(self.heard))
         self._client.stop_channels()
         self.manager.shutdown_kernel()
 

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from itertools import repeat
 from typing import Any
 
+import leaks
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -140,6 +142,8 @@ class ScriptedGateway:
     def close(self) -> None:
         self._stopping.set()
         self._socket.close()
+        for asked in self.asked:  # the key must be nowhere but in its header
+            leaks.look(asked.line, leaks.outside_its_header(asked))
 
     @property
     def bodies(self) -> list[dict[str, Any]]:

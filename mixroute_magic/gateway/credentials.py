@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 from contextlib import suppress
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from mixroute_magic.errors import AuthenticationError
 from mixroute_magic.secrecy import Secret, without_any_key
@@ -48,7 +48,7 @@ class Credentials:
         self._environ = environ
         self._entered = ""
         self._kept: str | None = None  # what the keyring holds; asked once, as it may take long or ask the user
-        self._secret: tuple[tuple[str, ...], Secret] = (), Secret()
+        self._secret = Secret()
 
     def key(self) -> str | None:
         """Return the key, or ``None`` where there is none.
@@ -106,15 +106,11 @@ class Credentials:
     def __repr__(self) -> str:
         return f"Credentials(source={self.source()!r})"
 
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("credentials are not written to files: they hold the API key")
-
     def secret(self) -> Secret:
         """Return what must not be seen: all keys that are known here, and what was pasted in their place."""
-        pasted = (self._find()[0], self._environ.get(KEY_VARIABLE, "").strip(), self._entered, self._kept or "")
-        if pasted != self._secret[0]:
-            self._secret = pasted, Secret(*map(_unquoted, pasted))
-        return self._secret[1]
+        pasted = self._find()[0], self._entered, self._kept or ""
+        self._secret = self._secret.made_of(*map(_unquoted, pasted))
+        return self._secret
 
     def _find(self) -> tuple[str, str | None]:
         if key := self._environ.get(KEY_VARIABLE, "").strip():

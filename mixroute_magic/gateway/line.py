@@ -42,7 +42,7 @@ class Line:
         self._base_url = base_url
         self._host = host_of(base_url)
         self._key = _key_source(api_key)
-        self._secret: tuple[str, Secret] = "", Secret()
+        self._secret = Secret()
         self._session: Session | None = None
         self._sockets: OpenSockets | None = None
         self.cancelled = threading.Event()
@@ -119,10 +119,8 @@ class Line:
 
     def secret(self) -> Secret:
         """Return the key as what must not be seen."""
-        key = self._key() or ""
-        if key != self._secret[0]:
-            self._secret = key, Secret(key)
-        return self._secret[1]
+        self._secret = self._secret.made_of(self._key() or "")
+        return self._secret
 
     def hide(self, text: str) -> str:
         """Return what the gateway says without the key, which it may repeat."""
@@ -164,8 +162,17 @@ class _Bearer:
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
         if self._key:
-            request.headers["Authorization"] = f"Bearer {self._key}"
+            request.headers["Authorization"] = _Unshown(f"Bearer {self._key}")
         return request
+
+
+class _Unshown(str):
+    """A header that IPython's verbose tracebacks do not show among the variables of requests and urllib3."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'Bearer …'"
 
 
 def _key_source(api_key: str | Callable[[], str | None] | None) -> Callable[[], str | None]:

@@ -142,10 +142,10 @@ class Filter:
         if not self._secret.may_be_in(known):  # nearly always, and thousands of times in an answer
             self._before, held, self._held = known[1 - _BEGUN :], self._held, ""
             return held + piece
-        held = max(out, self._secret.begins(known))
-        self._held = known[held:]
-        self._before = known[:held][1 - _BEGUN :]
-        return self._secret.hidden(known[:held], out)
+        end = max(out, self._secret.begins(known))
+        self._held = known[end:]
+        self._before = known[:end][1 - _BEGUN :]
+        return self._secret.hidden(known[:end], out)
 
     def end(self) -> str:
         """Return what has been waiting, when nothing more comes."""

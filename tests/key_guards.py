@@ -29,7 +29,7 @@ GUARDS = [
         "unechoed(chain(head, chunks), self._line.secret())",
         "chain(head, chunks)",
     ),
-    Guard("a key in pieces", "split", "secrecy", "held = max(out, self._secret.begins(known))", "held = len(known)"),
+    Guard("a key in pieces", "split", "secrecy", "end = max(out, self._secret.begins(known))", "end = len(known)"),
     Guard(
         "the first letters of a key in pieces",
         "spelled",

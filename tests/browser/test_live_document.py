@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from conftest import Lab, NotebookPage
 
 QUICKSTART = Path(__file__).parents[2] / "notebooks" / "quickstart.ipynb"
-KEY = "sk-test-browser"
+KEY = "sk-test-key-browser"
 
 # Whether the page has told the kernel its cells; asked over the page's own connection, and in no cell.
 TOLD = """async () => {

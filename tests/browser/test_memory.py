@@ -11,7 +11,7 @@ from scripted import Pause, ScriptedGateway, answer, delta, scripted, whole
 if TYPE_CHECKING:
     from conftest import Lab, NotebookPage
 
-KEY = "sk-test-browser"
+KEY = "sk-test-key-browser"
 RESTART = "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()"
 INTERRUPT = "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.interrupt()"
 

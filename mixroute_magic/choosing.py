@@ -115,6 +115,10 @@ class _Choice:
             return str(error)
         return ""
 
+    def is_secret(self, text: str) -> bool:
+        """Say whether a key is in what somebody has typed."""
+        return self._session.credentials.redact(text) != text
+
     def reset(self) -> str:
         """Go back to the configuration."""
         try:

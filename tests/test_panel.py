@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from kernels import KEY, Document, Kernel, Ran
+from kernels import SHOWN_KEY, Document, Kernel, Ran
 from scripted import ScriptedGateway, reply, scripted, whole
 
 from mixroute_magic.gateway.families import by_series
@@ -142,7 +142,7 @@ def test_what_is_emptied_is_not_sent_even_where_the_configuration_sets_it_and_re
     [
         ("temperature", "9", "9: a number from 0 to 2 is needed; nothing was set."),
         ("max tokens", "many", "many: a whole number of at least 1 is needed; nothing was set."),
-        ("system prompt", KEY, "This contains your API key; nothing was set."),
+        ("system prompt", SHOWN_KEY, "This contains your API key; nothing was set."),
         ("model", "sk-testtesttesttest", "this holds an API key, which the notebook would keep: delete it and use"),
     ],
 )
@@ -156,11 +156,13 @@ def test_bad_input_is_told_in_the_panel_and_sets_nothing(
     assert panel.said.startswith(said)
     assert changed.contents("update_display_data") == []
     assert kernel.value("get_ipython().meta['mixroute_session'].notebook().chosen") == "{}"
+    assert (panel.state(field, "value") == value) == ("API key" not in said)  # what can be corrected stays
 
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Kernel, ScriptedGateway]]:
-    with scripted(MODELS) as gateway, Kernel(tmp_path_factory.mktemp("kernel"), gateway.base_url) as kernel:
+    home = tmp_path_factory.mktemp("kernel")
+    with scripted(MODELS) as gateway, Kernel(home, gateway.base_url, MIXROUTE_API_KEY=SHOWN_KEY) as kernel:
         yield kernel, gateway
 
 

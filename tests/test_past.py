@@ -6,7 +6,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 import pytest
-from kernels import KEY, Kernel, Ran
+from kernels import SHOWN_KEY, Kernel, Ran
 from scripted import ScriptedGateway, scripted, whole
 
 if TYPE_CHECKING:
@@ -160,14 +160,15 @@ def test_names_of_the_notebook_win(notebook: Notebook) -> None:
 
 
 def test_the_key_in_a_value_sends_nothing_and_is_not_shown(notebook: Notebook) -> None:
-    notebook.run("import os; df = pandas.DataFrame({'k': [os.environ['MIXROUTE_API_KEY']]})")
+    notebook.run(f"import os; os.environ['MIXROUTE_API_KEY'] = {SHOWN_KEY!r}")
+    notebook.run("df = pandas.DataFrame({'k': [os.environ['MIXROUTE_API_KEY']]})")
     notebook.run("raise ValueError(df.k[0])")
     notebook.run("def fail(): raise ValueError(df.k[0])")
     for prompt in ("{{ df }}", "{{ error }}", "{{ df.to_dict() }}"):
         assert notebook.refused(prompt)[0] == "TemplateError: This cell contains your API key; nothing was sent."
     lines = notebook.refused("{{ fail() }}")
     assert lines[0].startswith("TemplateError: {{ fail() }} failed with ValueError: ")
-    assert KEY not in "\n".join(lines)
+    assert SHOWN_KEY not in "\n".join(lines)
 
 
 def test_a_dry_run_shows_what_a_value_becomes_and_what_was_shortened(notebook: Notebook) -> None:

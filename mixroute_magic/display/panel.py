@@ -28,6 +28,9 @@ class Choice(Protocol):
     def change(self, name: str, text: str) -> str:
         """Set one thing, and return what is wrong with it; empty where nothing is."""
 
+    def is_secret(self, text: str) -> bool:
+        """Say whether a text must not stay in its field: a key is in it."""
+
     def reset(self) -> str:
         """Unset everything, and return what is wrong with that."""
 
@@ -100,6 +103,8 @@ class ModelPanel:
         if text == self._shown[name] or (name == "model" and not text):
             return
         self._done(self._choice.change(name, text), "Set, from the next chat cell on.")
+        if self._choice.is_secret(text):
+            self._fields[name].value = self._shown[name]  # a notebook may be saved with the state of its widgets
 
     def _done(self, wrong: str, said: str) -> None:
         self.tell(wrong or said)

@@ -246,7 +246,7 @@ def test_in_ipython_an_answer_streams_is_drawn_and_can_be_stopped(tmp_path: Path
             terminal.type("%chat second\n")
             terminal.until("of **it").interrupt()
             text = terminal.until("In [3]:").text
-            assert "Half\n\nof **it\n\nserved · tokens unknown" in text
+            assert "Half\n\nof **it\n\nserved · ≈ " in text
             assert "Interrupted: the text so far is kept above" in text
             terminal.type("exit\n")
             terminal.end()
@@ -260,5 +260,5 @@ def test_in_a_kernels_console_an_answer_streams_as_text(tmp_path: Path) -> None:
             terminal.until("In [2]:").type("%chat hello\n")
             terminal.until("\nHel").interrupt()
             text = terminal.until("In [3]:").text
-    assert "Hel\n\nserved · tokens unknown" in text
+    assert "Hel\n\nserved · ≈ 6 → 1 tokens" in text
     assert "Waiting for" not in text

@@ -569,7 +569,7 @@ class TestTerminal:
             terminal.type("%chat and now?\n")
             terminal.until("In [5]:").type("exit\n")
             last = terminal.end().text
-        answered = text.partition("how much?\n")[2].partition("\n\nserved · tokens unknown")[0]
+        answered = text.partition("how much?\n")[2].partition("\n\nserved · ≈ ")[0]
         assert answered == (
             "Let me add.\n\nNow\n\nwaiting for your word on add …\n"
             f"add(a=2, b=3)\n{QUESTION}maybe\nadd(a=2, b=3)\n{QUESTION}y\n"

@@ -91,12 +91,14 @@ def ask(
             view.between(steps)
             asked.begin(ledger, notebook)
         asked.end()
+    except BadRequestError as error:
+        explained = explain(asked, error)
+        asked.end(explained)
+        raise explained from None
     except BaseException as error:
         asked.end(error)
         if isinstance(error, KeyboardInterrupt):
             raise ChatInterrupted(asked.round().text) from None
-        if isinstance(error, BadRequestError):
-            raise explain(asked, error) from None
         raise
     finally:
         with undisturbed():

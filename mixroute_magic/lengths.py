@@ -55,11 +55,9 @@ def too_long(plan: Plan, limit: Limit | None, error: BadRequestError, steps: Seq
 
     ``steps`` are what had been said after the question, such as the results of tools.
     """
-    said = HistoryError(
+    return HistoryError(
         str(error), _advice(plan, limit, steps), status=error.status, code=error.code, request_id=error.request_id
     )
-    said.partial = error.partial
-    return said
 
 
 def _advice(plan: Plan, limit: Limit | None, steps: Sequence[Message] = ()) -> str:

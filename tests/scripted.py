@@ -10,10 +10,13 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import repeat
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import ssl
 
 import leaks
 
@@ -81,6 +84,14 @@ def whole(*texts: str) -> list[Piece]:
     return answer(*(delta(text) for text in texts), STOP, USAGE, DONE)
 
 
+def chunked(*pieces: bytes, whole: bool = True) -> list[Piece]:
+    """Return the reply that streams these pieces as HTTP chunks; one that is not ``whole`` lacks the last one."""
+    sizes = (f"{len(piece):x}\r\n".encode() for piece in pieces)
+    chunks = (size + piece + b"\r\n" for size, piece in zip(sizes, pieces, strict=True))
+    head = reply(200, content_type="text/event-stream", Transfer_Encoding="chunked")
+    return [head, *chunks, *([b"0\r\n\r\n"] if whole else [])]
+
+
 def reply(
     status: int, body: bytes | dict[str, Any] = b"", content_type: str = "application/json", **headers: str
 ) -> bytes:
@@ -124,13 +135,21 @@ _NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 class ScriptedGateway:
     """Plays one script a request, in order; the last one again for any further request.
 
-    ``by_model`` has scripts for the requests to one model, in the same way.
+    ``by_model`` has scripts for the requests to one model, in the same way; those to "" are for requests without a
+    body. With ``tls`` it is a proxy, too, and answers in the place of whatever host it is asked to connect to.
     """
 
-    def __init__(self, scripts: list[Script], by_model: dict[str, list[Script]] | None = None) -> None:
+    def __init__(
+        self,
+        scripts: list[Script],
+        by_model: dict[str, list[Script]] | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.scripts = scripts
+        self._tls = tls
         self._by_model = {model: iter([*theirs, *repeat(theirs[-1], 99)]) for model, theirs in (by_model or {}).items()}
         self.asked: list[Asked] = []
+        self.arrived = threading.Event()
         self.closed_by_client = threading.Event()
         self.closed: list[float] = []  # when clients hung up, by the clock (time.time)
         self._lock = threading.Lock()
@@ -166,6 +185,11 @@ class ScriptedGateway:
             while header := stream.readline().decode("latin-1").strip():
                 name, _, value = header.partition(":")
                 headers[name.lower()] = value.strip()
+            if line.startswith("CONNECT ") and self._tls is not None:
+                connection.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
+                with suppress(OSError):  # the client does not trust our certificate
+                    self._play(self._tls.wrap_socket(connection, server_side=True))
+                return
             body = stream.read(int(headers.get("content-length", 0)))
             asked = Asked(line, headers, body)
             script = self._script(asked)
@@ -180,6 +204,7 @@ class ScriptedGateway:
         with self._lock:
             number = len(self.asked)
             self.asked.append(asked)
+            self.arrived.set()
             model = asked.body["model"] if asked.raw_body else ""
             if model in self._by_model:
                 return next(self._by_model[model])
@@ -211,10 +236,50 @@ class ScriptedGateway:
 
 
 @contextmanager
-def scripted(*scripts: Script, **by_model: list[Script]) -> Iterator[ScriptedGateway]:
+def scripted(
+    *scripts: Script, tls: ssl.SSLContext | None = None, **by_model: list[Script]
+) -> Iterator[ScriptedGateway]:
     """Serve scripts for the length of a block; by name those for the requests to a model."""
-    gateway = ScriptedGateway(list(scripts), by_model)
+    gateway = ScriptedGateway(list(scripts), by_model, tls)
     try:
         yield gateway
     finally:
         gateway.close()
+
+
+@dataclass(frozen=True)
+class Doors:
+    """Addresses (host and port) behind which no gateway is; ``knocks`` grows with the callers at ``mail``."""
+
+    closed: str
+    full: str
+    mail: str
+    knocks: list[str]
+
+
+@contextmanager
+def doors() -> Iterator[Doors]:
+    """Open a port that takes nobody in, and one where a mail server greets; a third stays closed."""
+    knocks: list[str] = []
+    full, mail = socket.create_server(("127.0.0.1", 0), backlog=0), socket.create_server(("127.0.0.1", 0))
+    waiting = [socket.socket() for _ in range(3)]  # more than the queue holds, so that the next has to wait outside
+    for caller in waiting:
+        caller.setblocking(False)
+        caller.connect_ex(full.getsockname())
+
+    def greet() -> None:
+        with suppress(OSError):  # closed below
+            while True:
+                connection, caller = mail.accept()
+                knocks.append(str(caller))
+                with connection:
+                    connection.sendall(b"220 mail.example ESMTP\r\n")
+                    connection.shutdown(socket.SHUT_WR)
+
+    threading.Thread(target=greet, daemon=True).start()
+    try:
+        full_at, mail_at = (f"127.0.0.1:{door.getsockname()[1]}" for door in (full, mail))
+        yield Doors("127.0.0.1:9", full_at, mail_at, knocks)
+    finally:
+        for door in (*waiting, full, mail):
+            door.close()

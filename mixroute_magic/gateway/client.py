@@ -10,6 +10,7 @@ import difflib
 import json
 from contextlib import closing
 from dataclasses import replace
+from http import HTTPStatus
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Self
 
@@ -268,15 +269,21 @@ class Client:
 
     def _exchange(self, request: Request) -> Generator[Chunk]:
         body = json.dumps(request.to_wire(), ensure_ascii=False).encode("utf-8", "replace")
+        answered = None
         try:
             with self._line.request("POST", "/chat/completions", body, timeout=self._timeout) as response:
-                yield Chunk(request_id=request_id(response.headers), demo=_DEMO_HEADER in response.headers)
+                answered = request_id(response.headers)
+                yield Chunk(request_id=answered, demo=_DEMO_HEADER in response.headers)
                 if "event-stream" in response.headers.get("content-type", ""):
                     yield from read_events(response, self.host)
                 else:
                     yield read_whole(response, self.host)
-        except NotFoundError as error:
-            self._suggest(error, request.model)
+        except MixRouteError as error:
+            error.request_id = error.request_id or answered
+            if isinstance(error, NotFoundError):
+                self._suggest(error, request.model)
+            if error.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+                error.hint = f"It has {len(body):,} bytes. {error.hint}"
             raise
 
     def _suggest(self, error: NotFoundError, model: str) -> None:

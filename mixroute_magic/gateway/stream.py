@@ -83,6 +83,7 @@ def read_events(response: Response, host: str) -> Generator[Chunk]:
     feed = _Feed(response.raw)
     unread = 0
     half = ""
+    event = None
     for event in SSEClient(iter(feed)).events():
         feed.pending = 0
         data = event.data.lstrip()
@@ -102,6 +103,8 @@ def read_events(response: Response, host: str) -> Generator[Chunk]:
         if half or _HALF.search(chunk.text + chunk.reasoning):
             chunk, half = _mended(chunk, half)
         yield chunk
+    if event is None and feed.begins_as_no_stream:
+        raise _not_a_reply(feed.beginning, host)
     if unread:
         raise StreamError(
             f"{unread} of the answer's pieces could not be read.", "Its text has gaps: run the cell again."
@@ -147,12 +150,19 @@ class _Feed:
 
     def __init__(self, raw: Any) -> None:
         self._raw = raw
+        self.beginning = b""
         self.pending = 0
+
+    @property
+    def begins_as_no_stream(self) -> bool:
+        """Whether this is nothing at all, or a page, under the content type of a stream."""
+        return not self.beginning or self.beginning.startswith(b"<")
 
     def __iter__(self) -> Iterator[bytes]:
         decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8-sig")("replace"), translate=True)
         line_start = True
         while piece := self._raw.read1(_PIECE, decode_content=True):
+            self.beginning = self.beginning or piece.strip()
             text = decoder.decode(piece)
             yield _marked(text, line_start=line_start)
             line_start = text.endswith("\n") if text else line_start

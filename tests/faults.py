@@ -1,0 +1,232 @@
+"""The table of faults, each played to a real kernel's ``%%chat``: ``python tests/faults.py`` prints it.
+
+The rows are in the modules whose names begin with ``faults_``; each is a `faulty.Fault`.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import ssl
+import subprocess
+import sys
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Self
+
+from faults_clients import CLIENTS
+from faults_ends import ENDS
+from faults_events import EVENTS
+from faults_meanings import MEANINGS
+from faults_network import NETWORKS
+from faults_notebook import NOTEBOOK
+from faults_replies import REPLIES
+from faults_requests import REQUESTS
+from faults_set_up import SET_UP
+from faulty import OF_THE_KEY, QUESTION, SOON, Outcome
+from kernels import Kernel
+from scripted import doors, scripted, whole
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from types import TracebackType
+
+    from faulty import Fault
+    from kernels import Ran
+    from scripted import Asked, Doors, ScriptedGateway
+
+__all__ = ["ELSEWHERE", "FAULTS", "Player"]
+
+FAULTS = (*SET_UP, *REQUESTS, *NETWORKS, *REPLIES, *ENDS, *EVENTS, *MEANINGS, *NOTEBOOK, *CLIENTS)
+
+ELSEWHERE = {
+    "70 two threads ask at once": "test_faults.py::test_two_threads_that_ask_at_once_are_two_turns",
+    "70 a thread asks": "test_kernel.py::test_a_thread_may_ask",
+    "73 Tab, and a gateway that fails": "test_completion.py::test_a_gateway_that_fails_is_not_asked_at_every_tab",
+    "client a body without chunks is shown as it comes": (
+        "test_kernel.py::test_text_reaches_the_page_before_the_gateway_has_said_the_rest"
+    ),
+    "client one connection for many questions": "test_client.py::test_one_connection_serves_many_questions",
+    "client llm-katan": "test_katan.py::test_a_conversation_of_two_turns_is_streamed_and_counted_as_reported",
+    "client fakellm": "test_fakellm.py::test_a_cell_gets_its_answer_from_two_calls",
+}
+"""What another test shows better."""
+
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+_USUAL = {"environ": {}, "timeout": 10.0, "retries": 2, "config": ""}
+_GATEWAY = "%config MixRoute.base_url = {!r}"
+_SETTINGS = """
+os.environ.clear()
+os.environ.update(our_environment | {environ!r})
+%config MixRoute.timeout = {timeout!r}
+%config MixRoute.retries = {retries!r}
+%config MixRoute.allow_http = False
+{config}
+"""
+_SECONDS = re.compile(r" · \d+\.\d s(?= · |$)", re.MULTILINE)
+
+
+class Player:
+    """Plays faults to one kernel, each in a thread of its own; a context manager that ends it."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._tls, self._authority = _certificate(home)
+        self._ending = ExitStack()
+        self._doors: Doors = self._ending.enter_context(doors())
+        self.kernel = self._ending.enter_context(Kernel(home, **dict.fromkeys(_PROXIES, "")))
+        self.kernel.run("import os\nour_environment = dict(os.environ)")
+        self._settings: dict[str, Any] = {}
+        self._played = 0
+
+    def play(self, fault: Fault) -> tuple[Outcome, Outcome]:
+        """Return what came of a fault, and what should have come."""
+        self._played += 1
+        others = {"": [fault.models], "next": [whole("Next.")]}
+        with scripted(*fault.scripts, tls=self._tls, **others) as gateway:
+            filled = self._addresses(gateway)
+            environ = {name: filled(value) for name, value in fault.environ.items()}
+            settings = {"environ": environ, "timeout": fault.timeout, "retries": fault.retries, "config": fault.config}
+            self._settle(filled(fault.base_url), settings)
+            rows, knocks = len(self._ledger()), len(self._doors.knocks)
+            ran = self._ask(fault, gateway)
+            asked, ledger = list(gateway.asked), self._ledger()[rows:]
+            history = self._history(fault, gateway)
+        seen = _seen(ran, asked, ledger, history, knocks=len(self._doors.knocks) - knocks)
+        expected = fault.expected(filled)
+        if expected.wait == SOON and seen.wait is not None and seen.wait <= SOON:
+            seen = replace(seen, wait=SOON)
+        return replace(seen, error=_shortened(seen.error, expected.error)), expected
+
+    def _settle(self, base_url: str, settings: dict[str, Any]) -> None:
+        code = "" if settings == self._settings else _SETTINGS.format(**settings)
+        assert self.kernel.run(code + _GATEWAY.format(base_url)).status == "ok"
+        self._settings = settings
+
+    def _ask(self, fault: Fault, gateway: ScriptedGateway) -> Ran:
+        question = f"%%chat --thread t{self._played} -m {fault.model} {fault.options}\n{QUESTION}"
+        ran = self.kernel.send(fault.cell or question, f"cell-{self._played}")
+        if fault.stop:
+            if fault.stop == "request":
+                assert gateway.arrived.wait(30)
+            elif fault.stop == "retry":
+                ran.until(lambda ran: any("retry" in frame for frame in ran.frames))
+            else:
+                ran.until_streamed(fault.text)
+            self.kernel.interrupt()
+        return ran.wait()
+
+    def _history(self, fault: Fault, gateway: ScriptedGateway) -> tuple[tuple[str, str], ...]:
+        """Ask once more, of a healthy gateway, and return what was sent along."""
+        if fault.base_url != "{url}" or self._settings != _USUAL:
+            self._settle(gateway.base_url, _USUAL)
+        ran = self.kernel.run(f"%%chat --thread t{self._played} -m next\nNext?", f"cell-{self._played}-next")
+        assert ran.text.startswith("Next.\n\nserved · "), (ran.text, ran.lines)
+        *above, question = gateway.bodies[-1]["messages"]
+        assert question == {"role": "user", "content": "Next?"}
+        return tuple((message["role"], message["content"]) for message in above)
+
+    def _ledger(self) -> list[tuple[Any, ...]]:
+        file = self._home / "data" / "mixroute" / "ledger.sqlite"
+        if not file.exists():
+            return []
+        with closing(sqlite3.connect(file)) as database:
+            query = "select status, input_tokens, output_tokens, error from requests order by started"
+            return database.execute(query).fetchall()
+
+    def _addresses(self, gateway: ScriptedGateway) -> Any:
+        """Return what puts addresses into a text."""
+        root = gateway.base_url.removesuffix("/v1")
+        places = {"url": gateway.base_url, "root": root, "host": root.removeprefix("http://"), "ca": self._authority}
+        places |= {"closed": self._doors.closed, "full": self._doors.full, "mail": self._doors.mail}
+
+        def filled(text: str) -> str:
+            return re.sub(r"\{(url|root|host|ca|closed|full|mail)\}", lambda found: places[found[1]], text)
+
+        return filled
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ending.close()
+
+
+def _seen(ran: Ran, asked: list[Asked], ledger: list[Any], history: Any, *, knocks: int) -> Outcome:
+    assert len(ledger) <= 1, ledger
+    records = ran.records
+    waits = [frame.get("seconds", 0.0) for frame in ran.frames if "retry" in frame]
+    return Outcome(
+        status=ran.status,
+        error=tuple(ran.lines),
+        below=_SECONDS.sub("", ran.text),
+        requests=len(asked) + knocks,
+        paths=tuple(dict.fromkeys(request.line.split(" ")[1] for request in asked)),
+        key_sent=all(request.headers.get("authorization") == OF_THE_KEY for request in asked),
+        wait=round(waits[0], 1) if waits else None,
+        turn=_told(records[0]) if records else None,
+        ledger=ledger[0] if ledger else None,
+        history=history,
+    )
+
+
+def _told(record: dict[str, Any]) -> tuple[Any, ...]:
+    usage = record["usage"]
+    messages = tuple((message["role"], message["content"]) for message in record["messages"])
+    tokens = usage["input_tokens"], usage["output_tokens"]
+    return record["status"], record["finish_reason"], *tokens, messages, record.get("reasoning", "")
+
+
+def _shortened(lines: tuple[str, ...], expected: tuple[str, ...]) -> tuple[str, ...]:
+    """Return lines as they were expected where these say that they may go on."""
+    fits = (
+        line if not told.endswith("*") or not line.startswith(told[:-1]) else told
+        for line, told in zip(lines, expected, strict=False)
+    )
+    return (*fits, *lines[len(expected) :])
+
+
+def _certificate(folder: Path) -> tuple[ssl.SSLContext, str]:
+    """Make a certificate for gateway.example, which nobody trusts who is not told to; return its file, too."""
+    certificate, key = folder / "gateway.pem", folder / "gateway.key"
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=gateway"
+    names = ["-addext", "subjectAltName=DNS:gateway.example", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run([*command.split(), *names], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context, str(certificate)
+
+
+def main(numbers: Collection[str]) -> int:
+    """Print the table, or the rows with these numbers, and return 1 where one is not green."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("case", "what happens", "what the person reads first", "requests", "", box=box.SIMPLE)
+    faults = [fault for fault in FAULTS if not numbers or str(fault.number) in numbers]
+    red = []
+    with TemporaryDirectory() as home, Player(Path(home)) as player:
+        for fault in faults:
+            seen, expected = player.play(fault)
+            good = seen == expected
+            line = fault.line if good else (*seen.error, seen.below)[0]
+            number = str(fault.number) if fault.number else "client"
+            table.add_row(number, fault.title, " ".join(line[:110].split()), str(seen.requests), "✓" if good else "✗")
+            red += [] if good else [f"{number} {fault.title}\n  is     {seen}\n  wanted {expected}"]
+    for what, test in ELSEWHERE.items():
+        number, title = what.split(" ", 1)
+        if not numbers or number in numbers:
+            table.add_row(number, title, f"tests/{test}", "", "→")
+    console = Console(width=200, highlight=False, markup=False)
+    console.print(table)
+    console.print(f"{len(faults) - len(red)} of {len(faults)} are green.", *red, sep="\n")
+    return bool(red)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

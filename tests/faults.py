@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import re
 import sqlite3
-import ssl
-import subprocess
 import sys
 from contextlib import ExitStack, closing
 from dataclasses import replace
@@ -25,9 +23,8 @@ from faults_notebook import NOTEBOOK
 from faults_replies import REPLIES
 from faults_requests import REQUESTS
 from faults_set_up import SET_UP
-from faulty import OF_THE_KEY, QUESTION, SOON, Outcome
+from faulty import OF_THE_KEY, QUESTION, SOON, Outcome, Stage
 from kernels import Kernel
-from scripted import doors, scripted, whole
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -35,7 +32,7 @@ if TYPE_CHECKING:
 
     from faulty import Fault
     from kernels import Ran
-    from scripted import Asked, Doors, ScriptedGateway
+    from scripted import Asked, ScriptedGateway
 
 __all__ = ["ELSEWHERE", "FAULTS", "Player"]
 
@@ -73,9 +70,8 @@ class Player:
 
     def __init__(self, home: Path) -> None:
         self._home = home
-        self._tls, self._authority = _certificate(home)
         self._ending = ExitStack()
-        self._doors: Doors = self._ending.enter_context(doors())
+        self._stage = self._ending.enter_context(Stage(home))
         self.kernel = self._ending.enter_context(Kernel(home, **dict.fromkeys(_PROXIES, "")))
         self.kernel.run("import os\nour_environment = dict(os.environ)")
         self._settings: dict[str, Any] = {}
@@ -84,17 +80,15 @@ class Player:
     def play(self, fault: Fault) -> tuple[Outcome, Outcome]:
         """Return what came of a fault, and what should have come."""
         self._played += 1
-        others = {"": [fault.models], "next": [whole("Next.")]}
-        with scripted(*fault.scripts, tls=self._tls, **others) as gateway:
-            filled = self._addresses(gateway)
+        with self._stage.gateway(fault) as (gateway, filled):
             environ = {name: filled(value) for name, value in fault.environ.items()}
             settings = {"environ": environ, "timeout": fault.timeout, "retries": fault.retries, "config": fault.config}
             self._settle(filled(fault.base_url), settings)
-            rows, knocks = len(self._ledger()), len(self._doors.knocks)
+            rows, knocks = len(self._ledger()), len(self._stage.knocks)
             ran = self._ask(fault, gateway)
             asked, ledger = list(gateway.asked), self._ledger()[rows:]
             history = self._history(fault, gateway)
-        seen = _seen(ran, asked, ledger, history, knocks=len(self._doors.knocks) - knocks)
+        seen = _seen(ran, asked, ledger, history, knocks=len(self._stage.knocks) - knocks)
         expected = fault.expected(filled)
         if expected.wait == SOON and seen.wait is not None and seen.wait <= SOON:
             seen = replace(seen, wait=SOON)
@@ -135,17 +129,6 @@ class Player:
         with closing(sqlite3.connect(file)) as database:
             query = "select status, input_tokens, output_tokens, error from requests order by started"
             return database.execute(query).fetchall()
-
-    def _addresses(self, gateway: ScriptedGateway) -> Any:
-        """Return what puts addresses into a text."""
-        root = gateway.base_url.removesuffix("/v1")
-        places = {"url": gateway.base_url, "root": root, "host": root.removeprefix("http://"), "ca": self._authority}
-        places |= {"closed": self._doors.closed, "full": self._doors.full, "mail": self._doors.mail}
-
-        def filled(text: str) -> str:
-            return re.sub(r"\{(url|root|host|ca|closed|full|mail)\}", lambda found: places[found[1]], text)
-
-        return filled
 
     def __enter__(self) -> Self:
         return self
@@ -188,17 +171,6 @@ def _shortened(lines: tuple[str, ...], expected: tuple[str, ...]) -> tuple[str, 
         for line, told in zip(lines, expected, strict=False)
     )
     return (*fits, *lines[len(expected) :])
-
-
-def _certificate(folder: Path) -> tuple[ssl.SSLContext, str]:
-    """Make a certificate for gateway.example, which nobody trusts who is not told to; return its file, too."""
-    certificate, key = folder / "gateway.pem", folder / "gateway.key"
-    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=gateway"
-    names = ["-addext", "subjectAltName=DNS:gateway.example", "-keyout", str(key), "-out", str(certificate)]
-    subprocess.run([*command.split(), *names], check=True, capture_output=True)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    return context, str(certificate)
 
 
 def main(numbers: Collection[str]) -> int:

@@ -29,6 +29,7 @@ UNASKED = {
     "finish": "tool_calls",
     "tokens": (25, 100),
     "served": "served",
+    "sdk": False,
 }
 
 
@@ -44,6 +45,7 @@ CALLS = (
         answer(*TWO_HALVES, parts(part("{}", **ADD, index=0)), finish(), USAGE, DONE),
         finish="tool_calls",
         notes=(NOT_OFFERED,),
+        sdk=False,
     ),
     *(
         fault(68, f"a call that was not offered, {what}", answer(*map(parts, pieces), finish(), USAGE, DONE), **UNASKED)
@@ -124,6 +126,7 @@ MEANINGS = (
         "reasoning in the text, its tags in pieces",
         answer(*map(delta, ("<th", "ink>\nH", "m.\n</thi", "nk>\n\nAns", "wer.")), STOP, USAGE, DONE),
         reasoning="Hm.",
+        sdk=False,
     ),
     *(
         fault(

@@ -25,7 +25,6 @@ NETWORKS = (
         base_url="https://no-such-host.invalid",
         says=("APIConnectionError: no-such-host.invalid cannot be reached*", NETWORK),
         **NOT_REACHED,
-        sdk=False,
     ),
     fault(
         21,
@@ -33,7 +32,6 @@ NETWORKS = (
         base_url="http://{closed}",
         says=("APIConnectionError: {closed} cannot be reached: Connection refused.", NETWORK),
         **NOT_REACHED,
-        sdk=False,
     ),
     fault(
         21,
@@ -41,7 +39,6 @@ NETWORKS = (
         base_url="https://{mail}",
         says=("APIConnectionError: No safe connection to {mail}*", "Check the clock, the proxy and its certificate."),
         **NOT_REACHED | {"retries": 1, "requests": 2, "paths": (), "wait": SOON},
-        sdk=False,
     ),
     fault(
         21,
@@ -50,7 +47,6 @@ NETWORKS = (
         environ={"HTTPS_PROXY": "http://{closed}"},
         says=("APIConnectionError: The proxy does not lead to gateway.example*", "Check HTTPS_PROXY and NO_PROXY."),
         **NOT_REACHED,
-        sdk=False,
     ),
     fault(
         22,
@@ -59,7 +55,6 @@ NETWORKS = (
         timeout=0.4,
         says=("APITimeoutError: {full} could not be reached within 0.4 s.", NETWORK),
         **NOT_REACHED,
-        sdk=False,
     ),
     fault(
         22,

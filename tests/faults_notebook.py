@@ -24,11 +24,10 @@ SERVED = event(
 
 def proxied(**environ: str) -> dict[str, object]:
     return {
-        "base_url": "http://gateway.example",
+        "base_url": "http://gateway.example/v1",
         "config": "%config MixRoute.allow_http = True",
         "environ": environ,
         "paths": ("http://gateway.example/v1/chat/completions",),
-        "sdk": False,
     }
 
 
@@ -104,14 +103,13 @@ NOTEBOOK = (
     fault(
         75,
         "a proxy for https, and a certificate of one's own",
-        base_url="https://gateway.example",
-        environ={"HTTPS_PROXY": "{root}", "REQUESTS_CA_BUNDLE": "{ca}"},
-        sdk=False,
+        base_url="https://gateway.example/v1",
+        environ={"HTTPS_PROXY": "{root}", "REQUESTS_CA_BUNDLE": "{ca}", "SSL_CERT_FILE": "{ca}"},
     ),
     fault(
         75,
         "a certificate that nobody trusts",
-        base_url="https://gateway.example",
+        base_url="https://gateway.example/v1",
         environ={"HTTPS_PROXY": "{root}"},
         retries=0,
         requests=0,
@@ -120,7 +118,6 @@ NOTEBOOK = (
             "APIConnectionError: No safe connection to gateway.example*",
             "Check the clock, the proxy and its certificate.",
         ),
-        sdk=False,
     ),
     fault(
         75,
@@ -134,12 +131,10 @@ NOTEBOOK = (
             "APIConnectionError: no-such-host.invalid cannot be reached*",
             "Check the network and MIXROUTE_BASE_URL, then run the cell again; %mixroute demo works offline.",
         ),
-        sdk=False,
     ),
     fault(
         75,
         "no proxy for this machine",
         environ={"HTTP_PROXY": "http://{closed}", "ALL_PROXY": "http://{closed}"},
-        sdk=False,
     ),
 )

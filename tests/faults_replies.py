@@ -118,6 +118,6 @@ REPLIES = (
     ),
     fault(41, "a whole reply instead of a stream", WHOLE),
     fault(41, "a whole reply, said to be a stream", WHOLE.replace(b"application/json", b"text/event-stream")),
-    fault(42, "a stream instead of a whole reply", options="-p stream=false", sdk=False),
+    fault(42, "a stream instead of a whole reply", options="-p stream=false"),
     fault(45, "a reset before the first word", [Reset()], whole(ANSWER), requests=2, wait=SOON),
 )

@@ -24,18 +24,14 @@ SET_UP = (
         environ={"MIXROUTE_API_KEY": ""},
         says=(NO_KEY, THREE_WAYS),
         **NOTHING_SENT,
-        sdk=False,
     ),
-    fault(
-        2, "a key with a line end, quotes and Bearer", environ={"MIXROUTE_API_KEY": f' "Bearer {KEY}" \n'}, sdk=False
-    ),
+    fault(2, "a key with a line end, quotes and Bearer", environ={"MIXROUTE_API_KEY": f' "Bearer {KEY}" \n'}),
     fault(
         2,
         "a key with a header in it",
         environ={"MIXROUTE_API_KEY": f"{KEY}\r\nX-Evil: 1"},
         says=ODD_KEY,
         **NOTHING_SENT,
-        sdk=False,
     ),
     fault(2, "two keys", environ={"MIXROUTE_API_KEY": f"{KEY} {KEY}"}, says=ODD_KEY, **NOTHING_SENT, sdk=False),
     fault(
@@ -44,11 +40,10 @@ SET_UP = (
         environ={"MIXROUTE_API_KEY": "sk-tést-kéy"},
         says=ODD_KEY,
         **NOTHING_SENT,
-        sdk=False,
     ),
-    fault(4, "an address without /v1", base_url="{root}", sdk=False),
-    fault(4, "an address with a slash at its end", base_url="{root}/v1/", sdk=False),
-    fault(4, "an address with the endpoint", base_url=" {root}/v1/chat/completions ", sdk=False),
+    fault(4, "an address without /v1", base_url="{root}"),
+    fault(4, "an address with a slash at its end", base_url="{root}/v1/"),
+    fault(4, "an address with the endpoint", base_url=" {root}/v1/chat/completions "),
     fault(
         4,
         "http:// to another machine",

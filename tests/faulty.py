@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import re
+import ssl
+import subprocess
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from kernels import KEY
-from scripted import delta, event, reply, whole
+from scripted import delta, doors, event, reply, scripted, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+    from types import TracebackType
 
-    from scripted import Script
+    from scripted import Script, ScriptedGateway
 
 QUESTION, ANSWER = "Question?", "Answer."
 AGAIN = "Run the cell again."
@@ -143,6 +149,50 @@ def fault(number: int, title: str, *scripts: Script, **more: Any) -> Fault:
 def refusal(message: str, code: Any = "", kind: str = "mixroute_error", **more: Any) -> dict[str, Any]:
     """Return an error's body, as this gateway family writes it."""
     return {"error": {"message": message, "type": kind, "param": "", "code": code, **more}}
+
+
+class Stage:
+    """Where faults are played: gateways that do what a row says, and addresses where none is; a context manager."""
+
+    def __init__(self, folder: Path) -> None:
+        self._tls, self._authority = _certificate(folder)
+        self._ending = ExitStack()
+        self._doors = self._ending.enter_context(doors())
+
+    @property
+    def knocks(self) -> list[str]:
+        """The callers that a mail server has had."""
+        return self._doors.knocks
+
+    @contextmanager
+    def gateway(self, fault: Fault) -> Iterator[tuple[ScriptedGateway, Callable[[str], str]]]:
+        """Play a fault, and yield with its gateway what puts the addresses into a text."""
+        others = {"": [fault.models], "next": [whole("Next.")]}
+        with scripted(*fault.scripts, tls=self._tls, **others) as gateway:
+            root = gateway.base_url.removesuffix("/v1")
+            places = {"url": gateway.base_url, "root": root, "host": root.removeprefix("http://")}
+            places |= {"closed": self._doors.closed, "full": self._doors.full, "mail": self._doors.mail}
+            places["ca"] = self._authority
+            yield gateway, lambda text: re.sub(r"\{(\w+)\}", lambda found: places.get(found[1], found[0]), text)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ending.close()
+
+
+def _certificate(folder: Path) -> tuple[ssl.SSLContext, str]:
+    """Make a certificate for gateway.example, which nobody trusts who is not told to; return its file, too."""
+    certificate, key = folder / "gateway.pem", folder / "gateway.key"
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=gateway"
+    names = ["-addext", "subjectAltName=DNS:gateway.example", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run([*command.split(), *names], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context, str(certificate)
 
 
 OF_THE_KEY = f"Bearer {KEY}"

@@ -5,11 +5,13 @@ The rows are in the modules whose names begin with ``faults_``; each is a `fault
 
 from __future__ import annotations
 
+import json
 import re
 import sqlite3
 import sys
 from contextlib import ExitStack, closing
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Self
@@ -24,7 +26,7 @@ from faults_replies import REPLIES
 from faults_requests import REQUESTS
 from faults_set_up import SET_UP
 from faulty import OF_THE_KEY, QUESTION, SOON, Outcome, Stage
-from kernels import Kernel
+from kernels import KEY, Kernel
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -36,7 +38,10 @@ if TYPE_CHECKING:
 
 __all__ = ["ELSEWHERE", "FAULTS", "Player"]
 
-FAULTS = (*SET_UP, *REQUESTS, *NETWORKS, *REPLIES, *ENDS, *EVENTS, *MEANINGS, *NOTEBOOK, *CLIENTS)
+FAULTS = sorted(
+    (*SET_UP, *REQUESTS, *NETWORKS, *REPLIES, *ENDS, *EVENTS, *MEANINGS, *NOTEBOOK, *CLIENTS),
+    key=lambda fault: fault.number or inf,
+)
 
 ELSEWHERE = {
     "70 two threads ask at once": "test_faults.py::test_two_threads_that_ask_at_once_are_two_turns",
@@ -150,6 +155,8 @@ def _seen(ran: Ran, asked: list[Asked], ledger: list[Any], history: Any, *, knoc
         requests=len(asked) + knocks,
         paths=tuple(dict.fromkeys(request.line.split(" ")[1] for request in asked)),
         key_sent=all(request.headers.get("authorization") == OF_THE_KEY for request in asked),
+        key_shown=KEY in json.dumps(ran.messages, default=str)
+        or any(KEY.encode() in request.raw_body for request in asked),
         wait=round(waits[0], 1) if waits else None,
         turn=_told(records[0]) if records else None,
         ledger=ledger[0] if ledger else None,
@@ -179,16 +186,19 @@ def main(numbers: Collection[str]) -> int:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("case", "what happens", "what the person reads first", "requests", "", box=box.SIMPLE)
+    table = Table("case", "what happens", box=box.SIMPLE)
+    table.add_column("what the person reads first", no_wrap=True)
+    table.add_column("requests", justify="right")
+    table.add_column()
     faults = [fault for fault in FAULTS if not numbers or str(fault.number) in numbers]
     red = []
     with TemporaryDirectory() as home, Player(Path(home)) as player:
         for fault in faults:
             seen, expected = player.play(fault)
             good = seen == expected
-            line = fault.line if good else (*seen.error, seen.below)[0]
+            line = " ".join((fault.line if good else f"{seen.error} {seen.below}")[:200].split())
             number = str(fault.number) if fault.number else "client"
-            table.add_row(number, fault.title, " ".join(line[:110].split()), str(seen.requests), "✓" if good else "✗")
+            table.add_row(number, fault.title, line, str(seen.requests), "✓" if good else "✗")
             red += [] if good else [f"{number} {fault.title}\n  is     {seen}\n  wanted {expected}"]
     for what, test in ELSEWHERE.items():
         number, title = what.split(" ", 1)

@@ -83,7 +83,15 @@ ENDS = (
     fault(
         48, "a bare error after a ping", answer(b": PING\n\n", json.dumps(refusal("late")).encode() + b"\n"), says=LATE
     ),
-    fault(49, "[DONE] alone", answer(DONE), says=EARLY),
+    fault(
+        49,
+        "[DONE] alone",
+        answer(DONE),
+        says=(
+            "StreamError: The model returned no content: the gateway closed the stream without a word why.",
+            AGAIN,
+        ),
+    ),
     fault(
         49,
         "an end without content",

@@ -42,7 +42,9 @@ class Outcome:
     paths: tuple[str, ...]
     """To which addresses they went."""
     key_sent: bool
-    """Whether each of them carried the key, and nothing else of it."""
+    """Whether each of them carried the key, and that alone, in its header."""
+    key_shown: bool
+    """Whether anything that left the kernel has it."""
     wait: float | None
     """The seconds that were announced before it was asked once more."""
     turn: tuple[Any, ...] | None
@@ -92,7 +94,9 @@ class Fault:
     @property
     def line(self) -> str:
         """The one line that a person reads first: of the error, else the notice, else answer and footer."""
-        return next(filter(None, (*self.says, *self.notes, self.below))).replace("\n\n", " ⏎ ")
+        return (
+            next(filter(None, (*self.says, *self.notes, self.below))).replace("{host}", "HOST").replace("\n\n", " ⏎ ")
+        )
 
     @property
     def seen(self) -> str:
@@ -131,6 +135,7 @@ class Fault:
             requests=self.requests,
             paths=self.paths if self.requests else (),
             key_sent=True,
+            key_shown=False,
             wait=self.wait,
             turn=(self.status, self.finish, *self.tokens, self.exchange, self.reasoning) if self.turn else None,
             ledger=(self.status, *self.tokens, "KeyboardInterrupt" if self.stop else kind) if self.turn else None,

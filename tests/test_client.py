@@ -268,7 +268,7 @@ REFUSALS = {
     "a bare error after a ping": (answer(b": PING\n\n", b'{"error": {"message": "late"}}\n'), e.StreamError, "late"),
     "no content": (answer(STOP, DONE), e.StreamError, "no content"),
     "only reasoning": (answer(THINKING, delta("", finish_reason="length")), e.StreamError, "no content"),
-    "nothing at all": (answer(DONE), e.StreamError, "ended early"),
+    "nothing at all": (answer(DONE), e.StreamError, "no content: the gateway closed the stream"),
 }
 
 

@@ -14,7 +14,7 @@ import pytest
 from kernels import KEY, Document, Kernel, environment
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
-from scripted import DONE, STOP, USAGE, Pause, Piece, Reset, Script, ScriptedGateway, answer, delta, reply, scripted
+from scripted import DONE, STOP, USAGE, Pause, Piece, Script, ScriptedGateway, answer, delta, reply, scripted
 from scripted import whole as whole_answer
 
 if TYPE_CHECKING:
@@ -343,62 +343,7 @@ class TestOptions:
         assert second == {"model": "o3-mini", "max_completion_tokens": 7, "seed": 3}
 
 
-REFUSALS: dict[str, tuple[list[Script], str]] = {
-    "401": ([reply(401, refusal(f"Invalid token {KEY}"))], "AuthenticationError"),
-    "403 quota": ([reply(403, refusal("額度不足", "insufficient_user_quota"))], "QuotaError"),
-    "503 model_not_found": (
-        [reply(503, refusal("no channel", "model_not_found")), reply(200, {"data": [{"id": "glm-5.1"}]})],
-        "NotFoundError",
-    ),
-    "429, for long": ([reply(429, refusal("slow down"), Retry_After="600")], "RateLimitError"),
-    "500": ([reply(500, refusal(f"{KEY} broke it", "invalid_request"))], "BadRequestError"),
-    "no words": ([answer(STOP, DONE)], "StreamError"),
-}
-
-
 class TestFailure:
-    @pytest.mark.parametrize(("scripts", "name"), REFUSALS.values(), ids=REFUSALS.keys())
-    def test_a_refusal_is_two_or_three_lines_and_leaves_no_turn(
-        self, kernel: Kernel, scripts: list[Script], name: str, document: Document
-    ) -> None:
-        with behind(kernel, *scripts, whole_answer("fine")) as gateway:
-            ran = document.run(kernel, "first", "%%chat\nA")
-            assert kernel.run("%%chat\nB", "second").status == "ok"
-        document.save()
-        assert (ran.status, ran.reply["content"]["ename"]) == ("error", name)
-        assert 2 <= len(ran.lines) <= 3
-        assert ran.lines[0].startswith(f"{name}: ")
-        assert f"{name}: " not in ran.text  # once is enough
-        assert not any("\n" in line for line in ran.lines)
-        assert (ran.metadata["status"], ran.metadata["messages"]) == ("failed", [asked("A")])
-        assert sent(gateway) == [[asked("A")], [asked("B")]]
-        assert KEY not in everything(kernel) + document.path.read_text()
-
-    def test_a_short_wait_is_announced_and_waited_for(self, kernel: Kernel) -> None:
-        with behind(kernel, reply(429, retry_after_ms="100"), whole_answer("fine")) as gateway:
-            ran = kernel.run("%%chat\nA", "first")
-        assert ran.status == "ok"
-        assert len(gateway.asked) == 2
-        assert "HTTP 429" in ran.frames[0]["retry"]
-        assert ran.frames[0]["seconds"] == 0.1
-        assert ran.text.startswith("fine\n\n")
-
-    def test_a_dropped_connection_keeps_what_came(self, kernel: Kernel) -> None:
-        words: SimpleQueue[Piece | None] = SimpleQueue()
-        with behind(kernel, dictated(words), whole_answer("fine")) as gateway:
-            ran = kernel.send("%%chat\nA", "first")
-            words.put(delta("partial text"))
-            ran.until_streamed("partial text")
-            words.put(Reset())
-            assert ran.wait().status == "error"
-            kernel.run("%%chat\nB", "second")
-        assert len(ran.lines) in {2, 3}
-        assert ran.reply["content"]["ename"] == "APIConnectionError"
-        assert ran.text.startswith("partial text\n\n")
-        assert ran.metadata["status"] == "failed"
-        assert ran.metadata["messages"] == [asked("A"), said("partial text")]
-        assert sent(gateway)[-1] == [asked("B")]
-
     def test_an_error_is_an_object_for_code(self, kernel: Kernel) -> None:
         code = """
 from mixroute_magic import MixRouteError

@@ -47,9 +47,8 @@ def checked(chunks: Iterable[Chunk]) -> Generator[Chunk]:
         finish_reason = chunk.finish_reason or finish_reason
         yield chunk
     if finish_reason is None:
-        raise StreamError(
-            "The answer ended early: the gateway closed the stream without a word why.", "Run the cell again."
-        )
+        what = "The answer ended early" if said or thought else "The model returned no content"
+        raise StreamError(f"{what}: the gateway closed the stream without a word why.", "Run the cell again.")
     if finish_reason in _BROKEN_OFF:
         raise StreamError(f"The model broke off (finish reason: {finish_reason}).", "Run the cell again.")
     if not said:

@@ -44,6 +44,7 @@ FAULTS = sorted(
 )
 
 ELSEWHERE = {
+    "39 HTML on a page": "test_kernel.py::test_one_output_stays_with_the_whole_record_of_the_turn",
     "70 two threads ask at once": "test_faults.py::test_two_threads_that_ask_at_once_are_two_turns",
     "70 a thread asks": "test_kernel.py::test_a_thread_may_ask",
     "73 Tab, and a gateway that fails": "test_completion.py::test_a_gateway_that_fails_is_not_asked_at_every_tab",
@@ -186,8 +187,9 @@ def main(numbers: Collection[str]) -> int:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("case", "what happens", box=box.SIMPLE)
-    table.add_column("what the person reads first", no_wrap=True)
+    table = Table("case", box=box.SIMPLE)
+    table.add_column("what happens", no_wrap=True)
+    table.add_column("what the person reads first", no_wrap=True, max_width=104)
     table.add_column("requests", justify="right")
     table.add_column()
     faults = [fault for fault in FAULTS if not numbers or str(fault.number) in numbers]

@@ -94,9 +94,8 @@ class Fault:
     @property
     def line(self) -> str:
         """The one line that a person reads first: of the error, else the notice, else answer and footer."""
-        return (
-            next(filter(None, (*self.says, *self.notes, self.below))).replace("{host}", "HOST").replace("\n\n", " ⏎ ")
-        )
+        first = next(filter(None, (*self.says, *self.notes, self.below)))
+        return re.sub(r"{(\w+)}", lambda place: place[1].upper(), first).replace("\n\n", " ⏎ ")
 
     @property
     def seen(self) -> str:

@@ -34,7 +34,7 @@ ENDS = (
         finish="network_error",
         **HALF,
     ),
-    fault(45, "a reset", answer(delta("Ans"), Pause(0.05), Reset()), says=BROKE, **HALF),
+    fault(45, "a reset", answer(delta("Ans"), Pause(0.5), Reset()), says=BROKE, **HALF),
     fault(45, "a chunked body that is cut off", chunked(delta("Ans"), whole=False), says=BROKE, **HALF),
     fault(
         45,
@@ -116,8 +116,8 @@ ENDS = (
         54,
         "silence in the middle",
         answer(delta("Ans"), Pause(30)),
-        timeout=0.4,
-        says=("APITimeoutError: {host} sent nothing for 0.4 s.", BUSY),
+        timeout=1.0,
+        says=("APITimeoutError: {host} sent nothing for 1 s.", BUSY),
         **HALF,
     ),
 )

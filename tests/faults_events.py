@@ -76,9 +76,9 @@ EVENTS = (
     ),
     fault(
         53,
-        "pings for longer than the timeout",
-        answer(*(piece for _ in range(6) for piece in (b": PING\n\n", Pause(0.1))), *TWO_HALVES, STOP, USAGE, DONE),
-        timeout=0.4,
+        "pings for longer than the timeout, which is for silence",
+        answer(*(b": PING\n\n", Pause(0.3)) * 5, *TWO_HALVES, STOP, USAGE, DONE),
+        timeout=1.0,
     ),
     fault(55, "CRLF", answer(BODY.replace(b"\n", b"\r\n"))),
     fault(55, "CR", answer(BODY.replace(b"\n", b"\r"))),

@@ -50,7 +50,7 @@ class Outcome:
     turn: tuple[Any, ...] | None
     """Of the record in the output: status, finish reason, tokens, messages, reasoning."""
     ledger: tuple[Any, ...] | None
-    """Of its row: status, tokens, the error's class."""
+    """Of its last row: status, tokens, the error's class."""
     history: tuple[tuple[str, str], ...]
     """What the next question sends along: roles and texts."""
 

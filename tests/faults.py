@@ -45,7 +45,7 @@ FAULTS = sorted(
 
 ELSEWHERE = {
     "39 HTML on a page": "test_kernel.py::test_one_output_stays_with_the_whole_record_of_the_turn",
-    "70 two threads ask at once": "test_faults.py::test_two_threads_that_ask_at_once_are_two_turns",
+    "70 two threads ask at once": "test_faults.py::test_two_threads_that_ask_at_once_are_two_turns_in_order",
     "70 a thread asks": "test_kernel.py::test_a_thread_may_ask",
     "73 Tab, and a gateway that fails": "test_completion.py::test_a_gateway_that_fails_is_not_asked_at_every_tab",
     "client a body without chunks is shown as it comes": (

@@ -7,7 +7,7 @@ import zlib
 from typing import Any
 
 from faulty import ANSWER, TWO_HALVES, fault, refusal, said
-from scripted import DONE, STOP, USAGE, Pause, answer, delta, event, reply, whole
+from scripted import DONE, STOP, USAGE, Pause, answer, delta, event, reply
 
 __all__ = ["EVENTS"]
 
@@ -106,7 +106,13 @@ EVENTS = (
         ),
         text="a😀b",
     ),
-    fault(57, "an event of a megabyte", whole("x" * 2**20), text="x" * 2**20),
+    fault(
+        57,
+        "an event of a megabyte",
+        answer(
+            event({"model": "served", "choices": [{"delta": {"content": ANSWER}}], "padding": "x" * 2**20}), STOP, USAGE
+        ),
+    ),
     fault(58, "data after [DONE]", answer(*TWO_HALVES, STOP, USAGE, DONE, delta("more"), event(refusal("late")))),
     fault(
         59,

@@ -136,5 +136,6 @@ NOTEBOOK = (
         75,
         "no proxy for this machine",
         environ={"HTTP_PROXY": "http://{closed}", "ALL_PROXY": "http://{closed}"},
+        sdk=False,
     ),
 )

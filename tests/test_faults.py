@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from faults import ELSEWHERE, FAULTS, Player
-from scripted import DONE, STOP, USAGE, Piece, Until, answer, delta, scripted, whole
+from scripted import DONE, STOP, USAGE, Asked, Piece, Until, answer, delta, reply, scripted, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,32 +33,42 @@ def test_what_comes_of_a_fault_is_what_the_table_says(player: Player, fault: Fau
     assert seen == expected
 
 
-def test_two_threads_that_ask_at_once_are_two_turns(player: Player) -> None:
+def test_two_threads_that_ask_at_once_are_two_turns_in_order(player: Player) -> None:
     code = """
 import threading
-chat = get_ipython().run_line_magic
-asking = [threading.Thread(target=chat, args=("chat", f"--thread both -m {word} {word}")) for word in ("one", "two")]
-for thread in asking:
-    thread.start()
-for thread in asking:
-    thread.join()
+from urllib.request import urlopen
+asking = [
+    threading.Thread(target=get_ipython().run_line_magic, args=("chat", f"--thread both -m {word} {word}"))
+    for word in ("first", "second")
+]
+asking[0].start()
+urlopen("URL/models").close()  # returns when the first answer has begun
+asking[1].start()
+asking[1].join()
+urlopen("URL/models").close()  # lets the first answer end
+asking[0].join()
 """
-    begun = {word: threading.Event() for word in ("one", "two")}
+    begun, may_end = threading.Event(), threading.Event()
 
-    def in_turns(word: str, other: str) -> Iterator[Piece]:
-        yield from answer(delta(f"{word} "))
-        begun[word].set()
-        yield from (Until(begun[other]), delta(word), STOP, USAGE, DONE)
+    def first() -> Iterator[Piece]:
+        yield from answer(delta("1, "))
+        begun.set()
+        yield from (Until(may_end), delta("first"), STOP, USAGE, DONE)
 
-    scripts = {"one": [in_turns("one", "two")], "two": [in_turns("two", "one")], "next": [whole("Next.")]}
-    with scripted(**scripts) as gateway:
+    def end(_: Asked) -> bytes:
+        may_end.set()
+        return reply(200)
+
+    others = {"": [[Until(begun), reply(200)], end], "second": [whole("2, second")], "next": [whole("Next.")]}
+    with scripted(first=[first()], **others) as gateway:
         player.kernel.run(f"%config MixRoute.base_url = {gateway.base_url!r}")
-        ran = player.kernel.run(code, "both")
+        ran = player.kernel.run(code.replace("URL", gateway.base_url), "both")
         player.kernel.run("%chat --thread both -m next Next?", "below")
+    assert ran.status == "ok", ran.lines
     said = [[message["content"] for message in record["messages"]] for record in ran.records]
-    assert sorted(said) == [["one", "one one"], ["two", "two two"]]
-    *above, _ = [message["content"] for message in gateway.bodies[-1]["messages"]]
-    assert above in (["one", "one one", "two", "two two"], ["two", "two two", "one", "one one"])
+    assert sorted(said) == [["first", "1, first"], ["second", "2, second"]]
+    sent = [message["content"] for message in gateway.bodies[-1]["messages"]]
+    assert sent == ["first", "1, first", "second", "2, second", "Next?"]
 
 
 def test_the_table_has_all_faults_of_the_protocol() -> None:

@@ -223,7 +223,7 @@ class Conversation:
             if turn.status == COMPLETE and not cell.replaced and before and not turn.repeats(before.get(place)):
                 replaced = len(before)
                 self._changes.append(CellChange(run.cell, cell.before))
-            turns = {**cell.turns, place: turn}
+            turns = dict(sorted({**cell.turns, place: turn}.items()))  # of two at once, the first may end last
             self._cells[run.cell] = replace(cell, turns=turns, replaced=cell.replaced or replaced > 0)
         return turn, replaced
 

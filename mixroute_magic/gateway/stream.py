@@ -160,15 +160,19 @@ class _Feed:
     def __iter__(self) -> Iterator[bytes]:
         decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8-sig")("replace"), translate=True)
         line_start = True
+        held: list[bytes] = []  # of a line without an end so far, which the parser would copy anew with each piece
         while piece := self._raw.read1(_PIECE, decode_content=True):
             self.beginning = self.beginning or piece.strip()
             text = decoder.decode(piece)
-            yield _marked(text, line_start=line_start)
+            held.append(_marked(text, line_start=line_start))
             line_start = text.endswith("\n") if text else line_start
             self.pending += len(piece)
             if self.pending > _LARGEST_EVENT:
                 raise StreamError("One event of the answer is larger than 16 MiB.", "Try another model with -m.")
-        yield decoder.decode(b"", final=True).encode()
+            if "\n" in text:
+                yield b"".join(held)
+                held.clear()
+        yield b"".join([*held, decoder.decode(b"", final=True).encode()])
 
 
 def _marked(text: str, *, line_start: bool) -> bytes:

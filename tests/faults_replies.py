@@ -94,9 +94,15 @@ REPLIES = (
     ),
     fault(
         38,
-        "an error of a megabyte",
-        reply(400, refusal("bad " * 2**18)),
+        "an error of many kilobytes",
+        reply(400, refusal("bad " * 2**13)),
         says=(f"{REFUSED}: {('bad ' * 100)[:399].rstrip()}…", OPTIONS),
+    ),
+    fault(
+        38,
+        "an error of a megabyte, of which only the beginning is read",
+        reply(400, refusal("bad " * 2**18)),
+        says=(f"{REFUSED}: {('{"error": {"message": "' + 'bad ' * 100)[:399].rstrip()}…", OPTIONS),
     ),
     fault(
         39,

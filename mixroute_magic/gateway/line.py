@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Line"]
 
-_LARGEST_ERROR = 2**22
+_LARGEST_ERROR = 2**16
 
 
 class Line:

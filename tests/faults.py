@@ -131,7 +131,7 @@ class Player:
         if not file.exists():
             return []
         with closing(sqlite3.connect(file)) as database:
-            query = "select status, input_tokens, output_tokens, error from requests order by started"
+            query = "select status, input_tokens, output_tokens, error from requests order by rowid"
             return database.execute(query).fetchall()
 
     def __enter__(self) -> Self:

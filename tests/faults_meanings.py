@@ -10,7 +10,7 @@ from scripted import DONE, STOP, USAGE, answer, delta, event
 
 __all__ = ["MEANINGS"]
 
-UNKNOWN = {"tokens": (None, None)}
+UNCOUNTED = {"tokens": (7, 2), "estimated": True}
 
 
 CUT = "cut at the token limit: raise --max-tokens"
@@ -87,7 +87,7 @@ MEANINGS = (
             DONE,
         ),
     ),
-    fault(60, "no usage", answer(*TWO_HALVES, STOP, DONE), **UNKNOWN),
+    fault(60, "no usage", answer(*TWO_HALVES, STOP, DONE), **UNCOUNTED),
     fault(
         60,
         "usage without numbers",
@@ -102,7 +102,7 @@ MEANINGS = (
             ),
             DONE,
         ),
-        **UNKNOWN,
+        **UNCOUNTED,
     ),
     fault(
         60,

@@ -10,6 +10,8 @@ __all__ = ["REPLIES"]
 PAGE = b"<html><head><title>502 Bad Gateway</title></head><body>" + b"<p>nginx</p>" * 1000
 
 
+BEGINNING = ('{"error": {"message": "' + "bad " * 100)[:399]
+
 REPLIES = (
     *(
         fault(
@@ -90,7 +92,8 @@ REPLIES = (
         "an answer that is not UTF-8",
         answer(delta(ANSWER).replace(b"A", b"\xe4"), STOP),
         text="�nswer.",
-        tokens=(None, None),
+        tokens=(7, 3),
+        estimated=True,
     ),
     fault(
         38,
@@ -102,7 +105,7 @@ REPLIES = (
         38,
         "an error of a megabyte, of which only the beginning is read",
         reply(400, refusal("bad " * 2**18)),
-        says=(f"{REFUSED}: {('{"error": {"message": "' + 'bad ' * 100)[:399].rstrip()}…", OPTIONS),
+        says=(f"{REFUSED}: {BEGINNING}…", OPTIONS),
     ),
     fault(
         39,

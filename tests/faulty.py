@@ -72,6 +72,7 @@ class Fault:
     reasoning: str = ""
     finish: str | None = "stop"
     tokens: tuple[int | None, int | None] = REPORTED
+    estimated: bool = False  # whether nobody but us has counted them
     served: str = "served"
     notes: tuple[str, ...] = ()  # in the footer
     model: str = "glm-5"
@@ -113,7 +114,8 @@ class Fault:
         if not self.turn:
             return self.prints
         read, written = ("?" if count is None else f"{count:,}" for count in self.tokens)
-        tokens = "tokens unknown" if self.tokens == (None, None) else f"{read} → {written} tokens"
+        counted = f"{'≈ ' if self.estimated else ''}{read} → {written} tokens"
+        tokens = "tokens unknown" if self.tokens == (None, None) else counted
         status = "" if self.status == "complete" else self.status
         footer = [self.served, tokens, self.finish or "", status, *self.notes]
         return "\n\n".join(filter(None, [self.seen, " · ".join(filter(None, footer))]))
@@ -143,9 +145,9 @@ class Fault:
 
 
 def fault(number: int, title: str, *scripts: Script, **more: Any) -> Fault:
-    """Return a row. Whoever refuses says nothing else, and an answer that broke off has no end and no usage."""
+    """Return a row. Whoever refuses says nothing else; an answer that broke off has no end, and tokens as estimated."""
     nothing = {"text": "", "served": more.get("model", "glm-5"), "finish": None, "tokens": (None, None)}
-    begun = {"served": "served"} if more.get("text") else {}
+    begun = {"served": "served", "tokens": (7, 1), "estimated": "tokens" not in more} if more.get("text") else {}
     scripts = scripts or (whole(ANSWER),)
     return Fault(number=number, title=title, scripts=scripts, **((nothing | begun if "says" in more else {}) | more))
 

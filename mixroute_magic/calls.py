@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from mixroute_magic.outside import load_json
+
 __all__ = ["CallPiece", "CallsBuilder", "ToolCall"]
 
 
@@ -143,8 +145,8 @@ def _begins(piece: CallPiece, call: CallPiece) -> bool:
 
 def _is_whole(arguments: str) -> bool:
     try:
-        json.loads(arguments)
-    except (ValueError, RecursionError):
+        load_json(arguments)
+    except ValueError:
         return False
     return True
 

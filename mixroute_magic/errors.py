@@ -30,6 +30,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mixroute_magic.outside import visible
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -94,11 +96,14 @@ class MixRouteError(Exception):
         self.partial = ""
         self.retry_after: float | None = None
 
+    def __str__(self) -> str:
+        return _readable(super().__str__())
+
     def lines(self) -> list[str]:
         """Return what a person reads: what happened, what to do, the request id."""
         first = f"{type(self).__name__}: {self}"
         request = f"Request id: {self.request_id}" if self.request_id else ""
-        return [line for line in (first, self.hint, request) if line]
+        return [line for line in (first, _readable(self.hint), _readable(request)) if line]
 
     def redact(self, clean: Callable[[str], str]) -> None:
         """Take out of its words what must not be seen; ``partial`` is an answer, and clean like one."""
@@ -107,6 +112,11 @@ class MixRouteError(Exception):
 
     def _render_traceback_(self) -> list[str]:
         return self.lines()
+
+
+def _readable(text: str) -> str:
+    """Return what is said with nothing in it that acts on a terminal: gateways, models and files are quoted in it."""
+    return "\n".join(map(visible, text.split("\n")))
 
 
 class APIConnectionError(MixRouteError):

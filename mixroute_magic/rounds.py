@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from asyncio import CancelledError
 from dataclasses import replace
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mixroute_magic.display.exchange import call_line
 from mixroute_magic.errors import SchemaError, StreamError, ToolError
+from mixroute_magic.outside import load_json
 from mixroute_magic.prompt.tools import error_text, result_text
 from mixroute_magic.schemas import repair
 from mixroute_magic.tables import counted
@@ -208,8 +208,8 @@ def _sendable(call: ToolCall) -> ToolCall:
 def _object_in(arguments: str) -> str:
     """Return the JSON object that arguments are, perhaps written twice over; an empty one where they are none."""
     try:
-        value = json.loads(arguments)
+        value = load_json(arguments)
         text = value if isinstance(value, str) else arguments
-        return text if isinstance(json.loads(text), dict) else "{}"
-    except (ValueError, RecursionError):
+        return text if isinstance(load_json(text), dict) else "{}"
+    except ValueError:
         return "{}"

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from mixroute_magic.outside import visible
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -33,12 +35,12 @@ class Table:
     record: Mapping[str, Any] | None = None
 
     def __repr__(self) -> str:
-        table = [[_printable(cell) for cell in row] for row in [*([self.header] if self.header else []), *self.rows]]
+        table = [[_one_line(cell) for cell in row] for row in [*([self.header] if self.header else []), *self.rows]]
         widths = [max(map(_width, column)) for column in zip(*table, strict=True)]
         if self.header:
             table.insert(1, ["─" * width for width in widths])
         lines = "\n".join(self._text_row(row, widths) for row in table)
-        return "\n\n".join(part for part in (self.caption, lines, "\n".join(self.notes)) if part)
+        return "\n\n".join(filter(None, [_one_line(self.caption), lines, "\n".join(map(_one_line, self.notes))]))
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, str], dict[str, Any]]:
         data = {"text/plain": repr(self), "text/markdown": self.to_markdown(), "text/html": self.to_html()}
@@ -58,14 +60,14 @@ class Table:
     def to_html(self) -> str:
         """Return the table as HTML that takes the front end's own style."""
         if not self.rows:
-            return "".join(f"<p>{escape(text)}</p>" for text in (self.caption, *self.notes))
+            return "".join(f"<p>{escape(_one_line(text))}</p>" for text in (self.caption, *self.notes))
         head = "".join(self._cell("th", "col", column, text) for column, text in enumerate(self.header))
         body = "".join(f"<tr>{self._html_row(row)}</tr>" for row in self.rows)
         table = f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>" if head else f"<tbody>{body}</tbody>"
         wrap = "normal" if len(self.caption) > _SHORT else "nowrap"  # a narrow table would break a short one, too
-        caption = f'<caption style="text-align: left; white-space: {wrap}">{escape(self.caption)}</caption>'
+        caption = f'<caption style="text-align: left; white-space: {wrap}">{escape(_one_line(self.caption))}</caption>'
         return f"<table>{caption}{table}</table>" + "".join(
-            f"<p><small>{escape(note)}</small></p>" for note in self.notes
+            f"<p><small>{escape(_one_line(note))}</small></p>" for note in self.notes
         )
 
     def _text_row(self, row: Sequence[str], widths: Sequence[int]) -> str:
@@ -84,7 +86,7 @@ class Table:
     def _cell(self, tag: str, scope: str, column: int, text: str) -> str:
         attribute = f' scope="{scope}"' if scope else ""
         align = "right" if column in self.numbers else "left"
-        return f'<{tag}{attribute} style="text-align: {align}">{escape(text)}</{tag}>'
+        return f'<{tag}{attribute} style="text-align: {align}">{escape(_one_line(text))}</{tag}>'
 
 
 def counted(number: int, noun: str) -> str:
@@ -94,12 +96,12 @@ def counted(number: int, noun: str) -> str:
 
 def markdown_text(text: str) -> str:
     """Return text so that Markdown shows it as it is: no markup, no HTML, no formula, one line."""
-    return re.sub(r"([\\`*_\[\]|~$])", r"\\\1", escape(" ".join(text.split()), quote=False))
+    return re.sub(r"([\\`*_\[\]|~$])", r"\\\1", escape(visible(" ".join(text.split())), quote=False))
 
 
-def _printable(text: str) -> str:
-    """Return text without what would move a terminal's cursor."""
-    return "".join(character if character.isprintable() else " " for character in text)
+def _one_line(text: str) -> str:
+    """Return text on one line, with nothing in it that would move a terminal's cursor or is not seen."""
+    return visible(re.sub(r"[\t\n\r\f\v]", " ", text))
 
 
 def _width(text: str) -> int:

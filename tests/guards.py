@@ -21,7 +21,7 @@ class Guard:
     name: str
     source: str
     removed: str
-    module: str = "markdown"
+    module: str = "display.markdown"
 
 
 # Runs in a process of its own: it changes our source, which is what this test is about, and asks what is made then.
@@ -36,7 +36,7 @@ for name in [name for name in sys.modules if name.partition(".")[0] == "mixroute
 for module, source, removed in guards:
     child = os.fork()
     if not child:
-        changed = importlib.import_module(f"mixroute_magic.display.{module}")
+        changed = importlib.import_module(f"mixroute_magic.{module}")
         code = inspect.getsource(changed)
         assert code.count(source) == 1, f"{source!r} stands {code.count(source)} times in {module}"
         exec(compile(code.replace(source, removed), changed.__file__, "exec"), changed.__dict__)
@@ -51,7 +51,7 @@ GUARDS = [
     Guard("the live view shows no images", '.disable("image")', ""),
     Guard("links of the live view lead to the web or to a mail", "link.attrs.clear()", "pass"),
     Guard("schemes", '_SCHEMES = ("http://", "https://", "mailto:")', '_SCHEMES = ("",)'),
-    Guard("controls", '_CONTROLS.sub("", text)', "text"),
+    Guard("controls", '_CONTROLS.sub("", text)', "text", "outside"),
     Guard("tags", 'text = _TAG.sub("&lt;", text)', "pass"),
     Guard("images", '_BANG.sub("&#33;", _IMAGE.sub("", text))', "text"),
     Guard("images by reference", '_BANG.sub("&#33;", _IMAGE.sub("", text))', '_IMAGE.sub("", text)'),
@@ -97,21 +97,26 @@ GUARDS = [
         'return _as_code(text, "<br>")',
     ),
     Guard("titles", r"[^\"\\$<>`\n]*", r"[^\"\n]*"),
-    Guard("the answer", "return make_safe(answer", "return (lambda text, **_: text)(answer", "formats"),
-    Guard("an answer that is shown as text", "return as_pre(answer)", "return answer", "formats"),
+    Guard("the answer", "return make_safe(answer", "return (lambda text, **_: text)(answer", "display.formats"),
+    Guard("an answer that is shown as text", "return as_pre(answer)", "return answer", "display.formats"),
     Guard("text as characters with spaces", '_as_code(text, "&#10;")}</pre>', "text}</pre>"),
-    Guard("the name of a column", "as_html(one.name)", "one.name", "output"),
-    Guard("the footer of a column", "as_html(footer(one))", "footer(one)", "output"),
-    Guard("what went wrong", "map(as_html, ending.error)", "ending.error", "output"),
-    Guard("the footer", "as_html(last)", "last", "output"),
-    Guard("reasoning", "<p>{as_html(reasoning)}</p>", "<p>{reasoning}</p>", "output"),
-    Guard("what was said before", "return make_safe(quoted)", "return quoted", "exchange"),
-    Guard("the call of a tool", "{as_html(call_line(call))}", "{call_line(call)}", "exchange"),
-    Guard("arguments, results, and answers that did not fit", "map(as_pre, texts)", "texts", "exchange"),
-    Guard("why it is asked again", "as_html(_why_again(answer, problems))", "_why_again(answer, problems)", "exchange"),
-    Guard("records", "table.to_markdown(as_html)", "table.to_markdown(str)", "formats"),
-    Guard("the beginning of a result", "as_html(_short(result))", "_short(result)", "exchange"),
-    Guard("the sentence above outputs", "as_html(self.sentence)", "self.sentence", "output"),
+    Guard("the name of a column", "as_html(one.name)", "one.name", "display.output"),
+    Guard("the footer of a column", "as_html(footer(one))", "footer(one)", "display.output"),
+    Guard("what went wrong", "map(as_html, ending.error)", "ending.error", "display.output"),
+    Guard("the footer", "as_html(last)", "last", "display.output"),
+    Guard("reasoning", "<p>{as_html(reasoning)}</p>", "<p>{reasoning}</p>", "display.output"),
+    Guard("what was said before", "return make_safe(quoted)", "return quoted", "display.exchange"),
+    Guard("the call of a tool", "{as_html(call_line(call))}", "{call_line(call)}", "display.exchange"),
+    Guard("arguments, results, and answers that did not fit", "map(as_pre, texts)", "texts", "display.exchange"),
+    Guard(
+        "why it is asked again",
+        "as_html(_why_again(answer, problems))",
+        "_why_again(answer, problems)",
+        "display.exchange",
+    ),
+    Guard("records", "table.to_markdown(as_html)", "table.to_markdown(str)", "display.formats"),
+    Guard("the beginning of a result", "as_html(_short(result))", "_short(result)", "display.exchange"),
+    Guard("the sentence above outputs", "as_html(self.sentence)", "self.sentence", "display.output"),
 ]
 
 

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from mixroute_magic.display.markdown import as_html, make_safe, without_controls
+from mixroute_magic.display.markdown import as_html, make_safe
+from mixroute_magic.outside import without_controls
 
 ORDINARY = """\
 # A heading, 標題

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mixroute_magic.outside import load_json
 from mixroute_magic.wire import Message
 
 __all__ = ["clean_json", "clean_text", "read_messages"]
@@ -47,7 +48,7 @@ def clean_json(data: Any) -> dict[str, Any]:
 
 def _clean(data: Mapping[str, Any]) -> dict[str, Any]:
     try:
-        clean: dict[str, Any] = json.loads(clean_text(json.dumps(data, ensure_ascii=False, allow_nan=False)))
+        clean: dict[str, Any] = load_json(clean_text(json.dumps(data, ensure_ascii=False, allow_nan=False)))
     except (ValueError, TypeError, RecursionError):
         return {}
     return clean

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mixroute_magic.display.markdown import block_tokens, is_closed, parser
+from mixroute_magic.outside import without_controls
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,7 +64,7 @@ class Blocks:
 
     def add(self, text: str) -> None:
         """Append the next piece of the answer."""
-        piece = text.replace("\r", "")
+        piece = without_controls(text)
         self._open += piece
         self._unsent += len(piece)
         self._new_line = self._new_line or "\n" in piece

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from mixroute_magic.display.formats import as_json
-from mixroute_magic.display.markdown import as_html, as_pre, make_safe, parser, without_controls
+from mixroute_magic.display.markdown import as_html, as_pre, make_safe, parser
+from mixroute_magic.outside import load_json, visible, without_controls
 from mixroute_magic.parts import described
 from mixroute_magic.schemas import is_repair, problems_in
 
@@ -66,13 +66,13 @@ def _parts(
 def call_line(call: ToolCall, *, whole: bool = False) -> str:
     """Return a call as Python would write it, on one line; ``whole`` for whom it is to be allowed by."""
     try:
-        given = json.loads(call.arguments or "{}")
-    except (ValueError, RecursionError):
+        given = load_json(call.arguments or "{}")
+    except ValueError:
         given = None
     text = call.arguments
     if isinstance(given, dict) and all(map(str.isidentifier, given)):  # a name could play at being more arguments
         text = ", ".join(f"{name}={as_json(value)}" for name, value in given.items())
-    return f"{without_controls(call.name)}({_whole(text) if whole else _short(text)})"
+    return f"{visible(call.name)}({visible(text, also='') if whole else visible(_short(text))})"
 
 
 def _call_and_result(call: ToolCall, result: str) -> str:
@@ -114,18 +114,13 @@ def _quoted(message: Message) -> str:
 def _pretty(text: str) -> str:
     """Return JSON as it can be read, nothing of an empty object, and what is no JSON as it is."""
     try:
-        value = json.loads(text or "{}")
-        return "" if value == {} else as_json(value, indent=2)
-    except (ValueError, RecursionError):
+        value = load_json(text or "{}")
+    except ValueError:
         return text
+    return "" if value == {} else as_json(value, indent=2)
 
 
 def _short(text: str) -> str:
     """Return a text on one line; where it is long, its beginning."""
     line = " ".join(without_controls(text).split())
     return line if len(line) <= _LONGEST else f"{line[:_LONGEST].rstrip()} …"
-
-
-def _whole(text: str) -> str:
-    """Return a text on one line, in which nothing is unseen or turned round, and however long: it is to be allowed."""
-    return "".join(one if one.isprintable() else json.dumps(one)[1:-1] for one in text)

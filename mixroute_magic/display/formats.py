@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from mixroute_magic.display.markdown import as_html, as_pre, block_tokens, make_safe, without_controls
+from mixroute_magic.display.markdown import as_html, as_pre, block_tokens, make_safe
+from mixroute_magic.outside import load_json, visible, without_controls
 from mixroute_magic.tables import Table
 
 __all__ = ["as_json", "code_in", "is_plain", "note", "to_markdown", "to_plain"]
@@ -56,8 +57,9 @@ def code_in(answer: str) -> str:
 
 
 def as_json(value: Any, *, indent: int | None = None) -> str:
-    """Return a value in JSON, for people; half a character can only be written as JSON does."""
-    return json.dumps(value, ensure_ascii=False, indent=indent).encode("utf-8", "backslashreplace").decode()
+    """Return a value in JSON, for people; what cannot be seen, or is half a character, as only JSON writes it."""
+    written = json.dumps(value, ensure_ascii=False, indent=indent)
+    return "\n".join(visible(line) for line in written.split("\n"))
 
 
 def _records(answer: str) -> Table | None:
@@ -97,9 +99,9 @@ def _json(answer: str) -> Any:
     tokens = block_tokens(answer)
     fenced = len(tokens) == 1 and tokens[0].type == "fence"
     try:
-        value = json.loads(tokens[0].content if fenced else answer)
+        value = load_json(tokens[0].content if fenced else answer)
         json.dumps(value, allow_nan=False)
-    except (ValueError, RecursionError):
+    except ValueError:
         return _NO_JSON
     return value
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 
-from mixroute_magic.display.markdown import without_controls
+from mixroute_magic.outside import without_controls
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

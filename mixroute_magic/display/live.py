@@ -13,6 +13,7 @@ import anywidget
 import traitlets
 
 from mixroute_magic.display.blocks import Blocks
+from mixroute_magic.outside import without_controls
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,7 +40,7 @@ class LiveStream:
     """
 
     def __init__(self, models: Sequence[str], *, plain: bool) -> None:
-        self._widget = _ReplyWidget(names=list(models))
+        self._widget = _ReplyWidget(names=list(map(without_controls, models)))
         self._columns = [_Column(plain=plain) for _ in models]
         self._news: queue.SimpleQueue[tuple[int, Mapping[str, Any]]] = queue.SimpleQueue()
         self._ended = threading.Event()
@@ -131,7 +132,7 @@ class _Column:
             self._blocks.insert(inserted)
             self._text = []
         self._text.append(told.pop("text", ""))
-        self._reasoning.append(told.pop("reasoning", ""))
+        self._reasoning.append(without_controls(told.pop("reasoning", "")))
         self._told |= told
 
     def change(self) -> dict[str, Any]:

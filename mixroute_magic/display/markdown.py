@@ -15,6 +15,8 @@ from functools import cache
 from html import unescape
 from typing import TYPE_CHECKING, Any
 
+from mixroute_magic.outside import without_controls
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -23,10 +25,9 @@ if TYPE_CHECKING:
     from markdown_it.rules_inline import StateInline
     from markdown_it.token import Token
 
-__all__ = ["as_html", "as_pre", "block_tokens", "is_closed", "make_safe", "parser", "without_controls"]
+__all__ = ["as_html", "as_pre", "block_tokens", "is_closed", "make_safe", "parser"]
 
 _SCHEMES = ("http://", "https://", "mailto:")
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _BLANK_LINES = re.compile(r"(\n[ \t]*\n\s*)")
 _CODE_SPAN = re.compile(r"(?<![\\`])(`+)(?!`)(.{1,1000}?)(?<!`)\1(?!`)", re.DOTALL)
 _FORMULA = re.compile(
@@ -106,6 +107,7 @@ def make_safe(markdown: str, *, apart: bool = False) -> str:
 
 def as_html(text: str) -> str:
     """Return ``text`` as characters of one line that no Markdown, TeX or HTML reader takes for anything else."""
+    text = without_controls(text)
     return _as_code(_without_macros(text), "<br>")
 
 
@@ -116,11 +118,6 @@ def as_pre(text: str) -> str:
     """
     text = without_controls(text).rstrip()
     return f'<pre style="{_WRAPPED}">{_as_code(text, "&#10;")}</pre>' if text else ""
-
-
-def without_controls(text: str) -> str:
-    r"""Return ``text`` without control characters, ``\n`` and ``\t`` excepted."""
-    return _CONTROLS.sub("", text)
 
 
 @cache

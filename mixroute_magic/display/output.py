@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from mixroute_magic.display import exchange
 from mixroute_magic.display.formats import to_markdown, to_plain
-from mixroute_magic.display.markdown import as_html, without_controls
+from mixroute_magic.display.markdown import as_html
+from mixroute_magic.outside import visible, without_controls
 from mixroute_magic.tables import counted
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Shown:
     record: Mapping[str, Any]
 
     def __repr__(self) -> str:
-        return "\n\n".join([self.sentence, *(shown["text/plain"] for shown in self.outputs)])
+        return "\n\n".join([visible(self.sentence), *(shown["text/plain"] for shown in self.outputs)])
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, str], dict[str, Any]]:
         markdown = "\n\n".join([as_html(self.sentence), *(shown["text/markdown"] for shown in self.outputs)])

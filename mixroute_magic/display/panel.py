@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ipywidgets import Box, Button, Combobox, Dropdown, Label, Text, Textarea, VBox
 
-from mixroute_magic.display.markdown import without_controls
+from mixroute_magic.outside import without_controls
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

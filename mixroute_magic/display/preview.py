@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
+
+from mixroute_magic.display.formats import as_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,8 +41,8 @@ class Preview:
 
 
 def _written(body: Any) -> str:
-    return json.dumps(body, ensure_ascii=False, indent=2)
+    return as_json(body, indent=2)
 
 
 def _one_line(body: Any) -> str:
-    return json.dumps(body, ensure_ascii=False)
+    return as_json(body)

@@ -18,9 +18,10 @@ from rich.segment import Segment, SegmentLines
 from rich.text import Text
 
 from mixroute_magic.display.formats import is_plain, note, to_plain
-from mixroute_magic.display.markdown import block_tokens, parser, without_controls
+from mixroute_magic.display.markdown import block_tokens, parser
 from mixroute_magic.display.output import footer, reasoning_line
 from mixroute_magic.display.terminal import doing, steps_in_lines, told_again, write
+from mixroute_magic.outside import without_controls
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,9 +42,9 @@ class ScreenView:
     """Prints each block of the answer when it is closed; of several answers, each when it has ended."""
 
     def __init__(self, models: Sequence[str], *, plain: bool) -> None:
-        self._models = models
+        self._models = list(map(without_controls, models))
         self._whole = plain or len(models) > 1  # then nothing is printed before the end
-        self._waiting = dict(enumerate(models))
+        self._waiting = dict(enumerate(self._models))
         self._since = time.monotonic()
         self._open = ""
         self._look_at = 0
@@ -105,7 +106,7 @@ class ScreenView:
     def ended(self, ending: Ending, column: int = 0) -> None:
         """Print one of several answers, under its model's name."""
         self._waiting.pop(column, None)
-        self._print(Text(f"── {without_controls(self._models[column])} ──", "bold"))
+        self._print(Text(f"── {self._models[column]} ──", "bold"))
         self._print_reasoning(ending.reply.reasoning)
         self._print(_answer(ending.reply.text, ending.form))
         self._print(Text(without_controls("\n".join(ending.error))))

@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mixroute_magic.display.exchange import to_plain
-from mixroute_magic.display.markdown import without_controls
 from mixroute_magic.display.output import bundle, footer
+from mixroute_magic.outside import without_controls
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

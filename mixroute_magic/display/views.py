@@ -10,8 +10,8 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Protocol
 
 from mixroute_magic.display.exchange import to_html
-from mixroute_magic.display.markdown import without_controls
 from mixroute_magic.display.output import bundle, footer, leave
+from mixroute_magic.outside import without_controls
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

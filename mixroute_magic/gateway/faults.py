@@ -32,6 +32,7 @@ from mixroute_magic.errors import (
 )
 from mixroute_magic.gateway.lengths import TOO_LONG, is_too_long
 from mixroute_magic.gateway.parameters import advice
+from mixroute_magic.outside import load_json
 
 __all__ = ["Refusal", "error_in", "may_retry", "request_id", "retry_after"]
 
@@ -229,8 +230,8 @@ def _number(value: str | None) -> float | None:
 def _words(body: bytes) -> tuple[str, str, str, str]:
     text = body.decode("utf-8", "replace").strip()
     try:
-        return _fields(json.loads(text))
-    except (ValueError, RecursionError):
+        return _fields(load_json(text))
+    except ValueError:
         pass
     if text.startswith("<"):
         title = re.search(r"<title[^>]*>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
@@ -260,8 +261,8 @@ def _unnested(message: str) -> str:
     """Return the words inside a message that is itself JSON, as Bedrock's are."""
     if message.startswith("{"):
         try:
-            return _fields(json.loads(message))[0] or message
-        except (ValueError, RecursionError):
+            return _fields(load_json(message))[0] or message
+        except ValueError:
             return message
     return message
 

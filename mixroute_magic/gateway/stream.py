@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import codecs
 import io
-import json
 import re
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from mixroute_magic.errors import MixRouteError, StreamError
 from mixroute_magic.gateway.faults import error_in
+from mixroute_magic.outside import load_json
 from mixroute_magic.secrecy import Filter, Secret
 from mixroute_magic.wire import Chunk
 
@@ -90,8 +90,8 @@ def read_events(response: Response, host: str) -> Generator[Chunk]:
             _linger(response.raw)
             break
         try:
-            payload = json.loads(data)
-        except (ValueError, RecursionError):
+            payload = load_json(data)
+        except ValueError:
             unread += bool(data)
             continue
         if not isinstance(payload, Mapping):
@@ -114,8 +114,8 @@ def read_json(response: Response, host: str) -> Mapping[str, Any]:
     """Return a whole JSON reply; blank lines before it are keep-alives."""
     body = response.raw.read(_LARGEST_REPLY, decode_content=True).strip()
     try:
-        data = json.loads(body.decode("utf-8-sig", "replace"))
-    except (ValueError, RecursionError):
+        data = load_json(body.decode("utf-8-sig", "replace"))
+    except ValueError:
         raise _not_a_reply(body, host) from None
     _raise_error(data, response, host)
     if not isinstance(data, Mapping):

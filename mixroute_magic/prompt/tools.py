@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mixroute_magic.errors import ToolError
+from mixroute_magic.outside import load_json
 from mixroute_magic.prompt.limits import Shown, counts
 from mixroute_magic.prompt.values import as_text
 
@@ -211,9 +212,9 @@ def _field(parameter: inspect.Parameter, texts: Mapping[str, str]) -> tuple[Any,
 def _object(arguments: str) -> Any:
     """Return the JSON of a call's arguments; some models write it twice over, or nothing where there are none."""
     try:
-        value = json.loads(arguments.strip() or "{}")
-        value = json.loads(value) if isinstance(value, str) else value
-    except (ValueError, RecursionError):
+        value = load_json(arguments.strip() or "{}")
+        value = load_json(value) if isinstance(value, str) else value
+    except ValueError:
         raise ValueError("the arguments are no JSON") from None
     if value is not None and not isinstance(value, dict):
         raise ValueError("the arguments are no JSON object")

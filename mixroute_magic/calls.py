@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from mixroute_magic.outside import load_json
@@ -87,27 +87,64 @@ class CallPiece:
 _OWN_FIELDS = frozenset({"id", "type", "function", "index"})
 
 
+_LONGEST_TOLD_AGAIN = 100_000  # characters: where a call has more arguments, nothing but an id begins another
+
+
+class _Call:
+    """A call as it grows; whatever a gateway makes of it, in steps that do not get longer."""
+
+    def __init__(self, piece: CallPiece) -> None:
+        self.index, self.id, self.name = piece.index, piece.id, piece.name
+        self.extra = dict(piece.extra)
+        self._arguments = [piece.arguments]
+        self._length = len(piece.arguments)
+
+    @property
+    def arguments(self) -> str:
+        """As much of them as has come."""
+        self._arguments = ["".join(self._arguments)]
+        return self._arguments[0]
+
+    def add(self, piece: CallPiece) -> None:
+        """Take in one more piece."""
+        self.id = self.id or piece.id
+        self.name += "" if piece.name == self.name else piece.name
+        self.extra.update(piece.extra)
+        self._arguments.append(piece.arguments)
+        self._length += len(piece.arguments)
+
+    def ends_before(self, piece: CallPiece) -> bool:
+        """Say whether a piece that seems to go on with it begins another: some number all calls alike, or none."""
+        if piece.id and self.id and piece.id != self.id:
+            return True
+        if not piece.name or not self.name:
+            return False
+        if piece.index is None and piece.name != self.name:
+            return True
+        if not piece.arguments.strip() or self._length > _LONGEST_TOLD_AGAIN:  # a last piece may be named, and empty
+            return False
+        return self._arguments[-1].rstrip().endswith(("}", '"')) and _is_whole(self.arguments)
+
+
 class CallsBuilder:
     """Puts calls together from the pieces of a stream, at any moment."""
 
     def __init__(self) -> None:
-        self._calls: list[CallPiece] = []
+        self._calls: list[_Call] = []
+        self._last: dict[tuple[int | None, str], int] = {}  # the last place of an index, an id, both, or anything
         self._made_ids: dict[int, str] = {}  # apart, since the call's own may still come
 
     def add(self, piece: CallPiece) -> None:
         """Take in one more piece: of the call that it belongs to, or of a new one."""
         place = self._place(piece)
         if place is None:
-            self._calls.append(piece)
-            return
+            place = len(self._calls)
+            self._calls.append(_Call(piece))
+        else:
+            self._calls[place].add(piece)
         call = self._calls[place]
-        self._calls[place] = replace(
-            call,
-            id=call.id or piece.id,
-            name=call.name + ("" if piece.name == call.name else piece.name),
-            arguments=call.arguments + piece.arguments,
-            extra={**call.extra, **piece.extra},
-        )
+        for key in ((index, name) for index in (None, call.index) for name in ("", call.id)):
+            self._last[key] = max(place, self._last.get(key, 0))
 
     def calls(self) -> tuple[ToolCall, ...]:
         """Return the calls so far; one without an id of its own gets one, as each result has to name its call."""
@@ -118,29 +155,13 @@ class CallsBuilder:
                 continue  # the same call, told again as a whole
             own = call.id if known is None else ""
             call_id = own or self._made_ids.setdefault(place, f"call_{uuid.uuid4().hex[:16]}")
-            calls[call_id] = ToolCall(call_id, call.name, call.arguments, call.extra)
+            calls[call_id] = ToolCall(call_id, call.name, call.arguments, dict(call.extra))
         return tuple(calls.values())
 
     def _place(self, piece: CallPiece) -> int | None:
         """Return the place of the call that a piece goes on with; ``None`` where it begins another one."""
-        places = list(range(len(self._calls)))[::-1]
-        if piece.index is not None:
-            places = [place for place in places if self._calls[place].index == piece.index]
-        if piece.id:
-            places = [place for place in places if self._calls[place].id == piece.id] or places
-        place = next(iter(places), None)
-        return None if place is None or _begins(piece, self._calls[place]) else place
-
-
-def _begins(piece: CallPiece, call: CallPiece) -> bool:
-    """Say whether a piece that seems to go on with a call begins another: some number all calls alike, or none."""
-    if piece.id and call.id and piece.id != call.id:
-        return True
-    if not piece.name or not call.name:
-        return False
-    if piece.index is None and piece.name != call.name:
-        return True
-    return bool(piece.arguments.strip()) and _is_whole(call.arguments)  # a last piece may be named, and empty
+        place = self._last.get((piece.index, piece.id), self._last.get((piece.index, "")))
+        return None if place is None or self._calls[place].ends_before(piece) else place
 
 
 def _is_whole(arguments: str) -> bool:

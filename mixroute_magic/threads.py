@@ -82,7 +82,7 @@ def _list(notebook: Notebook) -> Table:
 def _fork(session: Session, notebook: Notebook, name: str, new: str) -> Table:
     """Begin a thread with what stands above; a cell that has begun it before begins it anew, from the same parent."""
     conversation, run = notebook.conversation, session.run()
-    former = conversation.forked_in(run.cell, new)
+    former = conversation.forked().get((run.cell, new))
     turns = conversation.threads().get(new, 0)
     if former is None and (turns or new == name):
         raise HistoryError(

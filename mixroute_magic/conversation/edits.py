@@ -23,6 +23,7 @@ class Edits:
         self._made_in: dict[str, set[str]] = {}  # the cells, by fork
         self._former: dict[str, tuple[int, Edit]] = {}  # by fork: the one that it began anew, and where that stood
         self._forked: dict[str, set[str]] = {}
+        self._forks_of: dict[str, list[str]] = {}  # the same by turn
         self._forgotten: dict[str, set[str]] = {}
 
     @property
@@ -43,14 +44,22 @@ class Edits:
         forks = {*former.also_in, *(name for name, turns in self._forked.items() if former.turn in turns)}
         return tuple(sorted(name for name in forks - {thread} if self.stands_in(former, name)))
 
-    def forked_in(self, cell: str, thread: str) -> Edit | None:
-        """Return the edit by which a cell began a thread: a re-run of the cell begins it anew."""
-        forks = (edit for edit in self._edits if edit.action == FORK and edit.thread == thread)
-        return next((edit for edit in forks if cell in self._made_in[edit.id]), None)
+    def threads_of(self, turn: Turn) -> list[str]:
+        """Return the threads that a turn belongs to."""
+        names = dict.fromkeys([turn.thread, *turn.also_in, *self._forks_of.get(turn.turn, ())])
+        return [name for name in names if turn.turn not in self._forgotten.get(name, ())]
+
+    def forked(self) -> dict[tuple[str, str], Edit]:
+        """Return the edits that began threads, by cell and thread: a re-run of the cell begins it anew."""
+        found: dict[tuple[str, str], Edit] = {}
+        for edit in self._edits:
+            for cell in self._made_in[edit.id] if edit.action == FORK else ():
+                found.setdefault((cell, edit.thread), edit)
+        return found
 
     def fork(self, cell: str, thread: str, parent: str, turns: Sequence[Turn]) -> Edit:
         """Let turns of one thread stand in another, too, instead of those that the same cell once chose."""
-        former = self.forked_in(cell, thread)
+        former = self.forked().get((cell, thread))
         place = self._edits.index(former) if former is not None else 0
         if former is not None:
             self._edits.remove(former)
@@ -97,3 +106,7 @@ class Edits:
             into, out_of = (self._forked, self._forgotten) if edit.action == FORK else (self._forgotten, self._forked)
             into.setdefault(edit.thread, set()).update(edit.turns)
             out_of.get(edit.thread, set()).difference_update(edit.turns)
+        self._forks_of = {}
+        for name, turns in self._forked.items():
+            for turn in turns:
+                self._forks_of.setdefault(turn, []).append(name)

@@ -222,7 +222,8 @@ class Notebook:
         edits = [(cell, entry) for cell, entry in told if isinstance(entry, Edit)]
         self.conversation.restore_edits(edits)
         settings = [(cell, entry) for cell, entry in told if isinstance(entry, Setting)]
-        begun = [(cell, edit) for cell, edit in edits if self.conversation.forked_in(cell, edit.thread) == edit]
+        forked = self.conversation.forked()
+        begun = [(cell, edit) for cell, edit in edits if forked.get((cell, edit.thread)) == edit]
         forks = [(cell, Setting(created=edit.created, thread=edit.thread)) for cell, edit in begun]
         self._restored = sorted([*settings, *forks], key=lambda entry: entry[1].created)
         self._announce([record for _, record in records], asks=any(entry.chosen for _, entry in settings))
@@ -242,8 +243,7 @@ class Notebook:
 
     def _announce(self, records: Sequence[Mapping[str, Any]], *, asks: bool) -> None:
         name = self.path.name if self.path is not None else ""
-        threads = self.conversation.threads()
-        turns = len({turn.turn for thread in threads for turn in self.conversation.thread(thread)})
+        turns = self.conversation.count()
         came = [*([counted(turns, "earlier turn")] if turns else []), *(["what %model set"] if asks else [])]
         if came:
             self._news.append(f"{' and '.join(came)} restored from {name}")

@@ -100,8 +100,15 @@ class Conversation:
     def threads(self) -> dict[str, int]:
         """Return the threads by name, each with the number of its complete turns."""
         turns = self._standing()
-        names = dict.fromkeys([turn.thread for turn in turns] + [name for turn in turns for name in turn.also_in])
-        return {name: sum(self._edits.stands_in(turn, name) for turn in turns) for name in [*names, *self._edits.forks]}
+        names = [*(turn.thread for turn in turns), *(name for turn in turns for name in turn.also_in)]
+        counts = dict.fromkeys([*names, *self._edits.forks], 0)
+        for name in (name for turn in turns for name in self._edits.threads_of(turn)):
+            counts[name] += 1
+        return counts
+
+    def count(self) -> int:
+        """Return how many complete turns stand in any thread."""
+        return len({turn.turn for turn in self._standing() if self._edits.threads_of(turn)})
 
     def thread(self, name: str = "main") -> list[Turn]:
         """Return all complete turns of a thread, in the document's order."""
@@ -236,9 +243,9 @@ class Conversation:
 
     # Editing
 
-    def forked_in(self, cell: str, name: str) -> Edit | None:
-        """Return the edit by which a cell once began a thread."""
-        return self._edits.forked_in(cell, name)
+    def forked(self) -> dict[tuple[str, str], Edit]:
+        """Return the edits by which cells once began threads, by cell and thread."""
+        return self._edits.forked()
 
     def fork(self, run: Run, thread: str, name: str) -> Edit:
         """Begin a thread with the turns of another one that stand above."""

@@ -19,6 +19,8 @@ __all__ = ["FORGET", "FORK", "RESTORE", "UNDO", "Edit", "Record", "Setting", "no
 
 FORK, FORGET, RESTORE, UNDO = "fork", "forget", "restore", "undo"
 
+_MOST_BEFORE = 1000  # records that one cell has left, the last ones: nobody runs a command more often
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
@@ -79,7 +81,7 @@ def now() -> str:
 def read_all(record: Any) -> list[Record]:
     """Read a record and those that its cell left before it."""
     before = record.get("before") if isinstance(record, Mapping) else None
-    all_of_them = [*(before if isinstance(before, list) else []), record]
+    all_of_them = [*(before[-_MOST_BEFORE:] if isinstance(before, list) else []), record]
     return [entry for one in all_of_them if (entry := read(one)) is not None]
 
 

@@ -229,8 +229,9 @@ def complete(turns: Mapping[int, Turn]) -> dict[int, Turn]:
     """Return what a cell contributes to its thread, by place: complete turns, and those that failed ones left alive."""
     kept: dict[int, Turn] = {}
     for place, turn in turns.items():
-        kept = {earlier: left for earlier, left in kept.items() if earlier < place}
-        kept |= {place: turn} if turn.status == COMPLETE else turn.earlier
+        if next(reversed(kept), -1) >= place:
+            kept = {earlier: left for earlier, left in kept.items() if earlier < place}
+        kept |= {place: turn} if turn.status == COMPLETE else dict(sorted(turn.earlier.items()))
     return kept
 
 

@@ -183,9 +183,9 @@ class ScreenView:
     def _growing(self) -> RenderableType:
         """Return what stands in the region."""
         if self._open:
-            return Group(*self._gap(), _Tail(Text(self._open)))
+            return Group(*self._gap(), _Tail(self._open))
         if self._reasoning and not self._begun:
-            return _Tail(Text(self._reasoning, "dim"), _THOUGHTS)
+            return _Tail(self._reasoning, "dim", _THOUGHTS)
         waited = f" · waiting {time.monotonic() - self._since:.0f} s"
         return Text("" if self._begun else ", ".join(self._waiting.values()) + waited, "dim")
 
@@ -212,13 +212,14 @@ class _Drawn(Markdown):
 class _Tail:
     """The last lines of a text, as many as there is room for."""
 
-    def __init__(self, text: Text, most: int = 10_000) -> None:
+    def __init__(self, text: str, style: str = "", most: int = 10_000) -> None:
         self._text = text
+        self._style = style
         self._most = most
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         room = max(1, min(self._most, options.size.height - 2))
-        last = self._text[-room * options.max_width :]
+        last = Text(self._text[-room * options.max_width :], self._style)
         yield from last.wrap(console, options.max_width)[-room:]
 
 

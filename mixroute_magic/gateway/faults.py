@@ -39,6 +39,9 @@ __all__ = ["Refusal", "error_in", "may_retry", "request_id", "retry_after"]
 _LONGEST_WAIT = 60.0
 """Seconds: a longer Retry-After is told to the user instead of waited for."""
 
+_LONGEST_TOLD = 10**7
+"""Seconds, four months: whoever asks for a longer wait is not told on."""
+
 _LONGEST_MESSAGE = 400
 _CLIENT_MISTAKES = frozenset(
     {
@@ -224,7 +227,7 @@ def _number(value: str | None) -> float | None:
         number = float(value or "")
     except ValueError:
         return None
-    return number if 0 <= number < float("inf") else None
+    return number if 0 <= number < _LONGEST_TOLD else None
 
 
 def _words(body: bytes) -> tuple[str, str, str, str]:

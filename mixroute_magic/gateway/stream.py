@@ -27,6 +27,7 @@ __all__ = ["checked", "read_events", "read_json", "read_whole", "unechoed"]
 
 _PIECE = 65536
 _LARGEST_EVENT = 16 * 2**20
+_MOST_LINES = 10_000  # of one event: the parser copies what it has of it at each
 _LARGEST_REPLY = 64 * 2**20
 _LINGER_SECONDS = 0.05
 # GLM's, OpenRouter's and DeepSeek's words for an answer that broke, under which others would report success.
@@ -151,6 +152,7 @@ class _Feed:
         self._raw = raw
         self.beginning = b""
         self.pending = 0
+        self._lines = 0  # since the last blank one
 
     @property
     def begins_as_no_stream(self) -> bool:
@@ -164,6 +166,7 @@ class _Feed:
         while piece := self._raw.read1(_PIECE, decode_content=True):
             self.beginning = self.beginning or piece.strip()
             text = decoder.decode(piece)
+            self._count(text)
             held.append(_marked(text, line_start=line_start))
             line_start = text.endswith("\n") if text else line_start
             self.pending += len(piece)
@@ -173,6 +176,13 @@ class _Feed:
                 yield b"".join(held)
                 held.clear()
         yield b"".join([*held, decoder.decode(b"", final=True).encode()])
+
+    def _count(self, text: str) -> None:
+        above, blank, below = text.rpartition("\n\n")
+        self._lines = below.count("\n") + (0 if blank else self._lines)
+        longest = max(event.count("\n") for event in above.split("\n\n"))
+        if max(self._lines, longest) > _MOST_LINES:
+            raise StreamError("One event of the answer has more than 10,000 lines.", "Try another model with -m.")
 
 
 def _marked(text: str, *, line_start: bool) -> bytes:

@@ -1,4 +1,4 @@
-"""What comes from outside, in amounts and depths that nobody means: bounded in time, and never shown as what it is not."""
+"""What comes from outside, in amounts and depths that nobody means: bounded, and shown as what it is."""
 
 from __future__ import annotations
 
@@ -125,6 +125,9 @@ def taken(*pieces: bytes) -> Reply:
         return client.chat(HELLO, model="glm-5")
 
 
+_NO_COUNTS = ["-5", "1e30", "1" + "0" * 30, "1" + "0" * 400, "NaN", "Infinity", "-Infinity", '"x"']
+
+
 class TestJson:
     def test_it_is_read_as_deep_as_anything_means_something(self) -> None:
         assert json.dumps(load_json(nested(MOST_NESTED))) == nested(MOST_NESTED)
@@ -132,7 +135,7 @@ class TestJson:
         wide = f"[{','.join(['{}'] * 1000)}]"
         assert len(load_json(wide)) == 1000
         for text in (nested(MOST_NESTED + 1), nested(100_000), '{"a":' * 500 + "1" + "}" * 500, "NaN[", ""):
-            with pytest.raises(ValueError, match="nested|Expecting|Extra"):
+            with pytest.raises(ValueError, match=r"nested|Expecting|Extra"):
                 load_json(text)
 
     @pytest.mark.parametrize("depth", [90, 400, 480, 980, 100_000])
@@ -148,12 +151,12 @@ class TestJson:
     )
     def test_a_chunk_without_end_is_an_error_and_no_crash(self, chunk: str, depth: int) -> None:
         text = chunk.replace("DEEP", '[{"text":' * (depth // 2) + "1" + "}]" * (depth // 2))
-        try:
+        if depth < MOST_NESTED and "error" not in text:
             assert taken(delta("a"), event(text.encode())).text == "a"
-        except e.StreamError as error:
-            assert "could not be read" in str(error) or "reported an error" in str(error)
-        else:
-            assert depth < MOST_NESTED
+            return
+        told = r"could not be read" if depth > MOST_NESTED else r"reported an error"
+        with pytest.raises(e.StreamError, match=told):
+            taken(delta("a"), event(text.encode()))
 
     @pytest.mark.parametrize("depth", [400, 100_000])
     def test_an_answer_that_is_json_without_end_is_shown_as_text(self, depth: int) -> None:
@@ -167,9 +170,7 @@ class TestJson:
         assert error.retry_after is None
         assert error.hint == "Wait a little, then run the cell again."
 
-    @pytest.mark.parametrize(
-        "count", ["-5", "1e30", "1" + "0" * 30, "1" + "0" * 400, "NaN", "Infinity", "-Infinity", '"x"']
-    )
+    @pytest.mark.parametrize("count", _NO_COUNTS)
     def test_a_count_that_is_none_is_unknown(self, count: str) -> None:
         usage = (
             f'{{"choices": [], "created": {count}, "usage": {{"prompt_tokens": {count}, "completion_tokens": 3.0}}}}'
@@ -193,14 +194,14 @@ class TestAmounts:
             blocks.take(ended=True)
             make_safe(text)
 
-        assert costs_at_most_in_proportion(show, 1000)
+        assert costs_at_most_in_proportion(show, 300)
 
     @pytest.mark.parametrize(
         "piece",
         [
             lambda place: part("{}", index=place, id=f"c{place}", name="f"),
             lambda place: part("{}", id=f"c{place}", name="f"),
-            lambda place: part("{}", index=10**9, name="f"),
+            lambda _: part("{}", index=10**9, name="f"),
             lambda _: part("[1,", index=0, id="c", name="f"),
             lambda place: {"index": 0, "id": "c", f"x{place}": 1, "function": {"name": "f"}},
         ],

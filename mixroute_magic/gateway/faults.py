@@ -32,6 +32,7 @@ from mixroute_magic.errors import (
 )
 from mixroute_magic.gateway.lengths import TOO_LONG, is_too_long
 from mixroute_magic.gateway.parameters import advice
+from mixroute_magic.gateway.transport import WITH_NAME_HINT
 from mixroute_magic.outside import load_json
 
 __all__ = ["Refusal", "error_in", "may_retry", "request_id", "retry_after"]
@@ -152,6 +153,7 @@ _BY_STATUS: Mapping[int, tuple[type[MixRouteError], str, str]] = {
         "{host} knows no such model, or no such address (HTTP 404)",
         "%model --list shows the models; the address (%mixroute) ends in one /v1.",
     ),
+    407: (APIConnectionError, "The proxy before {host} wants a name and a password (HTTP 407)", WITH_NAME_HINT),
     408: (APITimeoutError, "{host} waited too long for the request (HTTP 408)", "Run the cell again."),
     409: (ServerError, "{host} is busy with a conflicting request (HTTP 409)", "Run the cell again."),
     413: (

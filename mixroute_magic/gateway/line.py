@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from contextlib import closing, contextmanager
 from http import HTTPStatus
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mixroute_magic.errors import AuthenticationError, MixRouteError, TemplateError
+from mixroute_magic.errors import AuthenticationError, MixRouteError, SettingError, TemplateError
 from mixroute_magic.gateway.address import host_of, is_loopback
 from mixroute_magic.gateway.credentials import Credentials, clean_key
 from mixroute_magic.gateway.faults import Refusal
@@ -94,6 +96,7 @@ class Line:
             if self.cancelled.is_set():  # it may have been before there were sockets to end
                 self._sockets.end()
             self._session = requests.Session()
+            self._session.verify = _certificates() or True
             for scheme in ("http://", "https://"):
                 self._session.mount(scheme, Adapter(self._sockets))
             self._session.headers["Accept-Encoding"] = "identity"  # compressed, a proxy may hold words back
@@ -152,6 +155,18 @@ class Line:
             if not type(error).__module__.startswith("urllib3."):
                 raise
             raise connection_error(error, self._host, timeout) from None
+
+
+def _certificates() -> str:
+    """Return the file of certificates that this environment names; requests itself forgets the last of the three."""
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
+        if path := os.environ.get(name, ""):
+            if not Path(path).exists():
+                raise SettingError(
+                    f"{name} names {path}, and it is not there; nothing was sent.", f"Correct it, or unset {name}."
+                )
+            return path
+    return ""
 
 
 class _Bearer:

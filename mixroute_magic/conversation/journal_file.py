@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from mixroute_magic.conversation.processes import DAY
+from mixroute_magic.writeahead import unstick, write_ahead
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,12 +52,12 @@ def open_database(path: Path, patience: float) -> Connection:
     """Open the file and bring its tables up to date."""
     import sqlite3
 
+    unstick(path)
     # Transactions are begun and committed in words. A wrong thread at least does not fail.
     db = sqlite3.connect(path, timeout=patience, isolation_level=None, check_same_thread=False)
     try:
         _migrate(db)
-        with suppress(sqlite3.OperationalError):  # a file system that cannot have a write-ahead log goes without
-            db.execute("PRAGMA journal_mode = WAL").fetchall()
+        write_ahead(path)
         db.execute("PRAGMA synchronous = NORMAL")  # after a power cut, the last turns may be missing
     except BaseException:
         db.close()

@@ -12,6 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from mixroute_magic.writeahead import unstick, write_ahead
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -45,7 +47,7 @@ class Database:
     def __init__(self, url: str | None, warn: Callable[[str], None]) -> None:
         self._url = url
         self._warn = warn
-        self._warned = False
+        self._warned = self._noticed = False
         self._lock = threading.Lock()
         self._engine: Engine | None = None
         self._up_to_date = False
@@ -93,9 +95,19 @@ class Database:
             if self._engine is None:
                 self._engine = _engine(self._url)
             if not self._up_to_date:
-                _bring_up_to_date(self._engine, private=self._url is None)
+                why = _bring_up_to_date(self._engine, private=self._url is None)
+                self._notice(why)
                 self._up_to_date = True
             return self._engine
+
+    def _notice(self, why: str) -> None:
+        """Tell, once, why there is no write-ahead log, if there is none."""
+        if why and not self._noticed:
+            self._warn(
+                f"The token ledger {data_folder() / 'ledger.sqlite'} has no write-ahead log, since {why}: nothing is missed, but "
+                "kernels that write at the same moment wait for each other."
+            )
+            self._noticed = True
 
     def _complain(self, error: Exception) -> None:
         with self._lock:
@@ -151,12 +163,15 @@ def _data_version(engine: Engine) -> int | None:
     return None
 
 
-def _bring_up_to_date(engine: Engine, *, private: bool) -> None:
+def _bring_up_to_date(engine: Engine, *, private: bool) -> str:
+    """Bring the schema up to date, and return why there is no write-ahead log, if the file is ours and has none."""
     from mixroute_magic.usage.schema import migrate
 
-    migrate(engine)
     if private:
-        _allow_readers_while_writing(engine)
+        unstick(data_folder() / "ledger.sqlite")
+    migrate(engine)
+    # Only the file that we made: a given database may lie anywhere, and be anybody's.
+    return write_ahead(data_folder() / "ledger.sqlite") if private else ""
 
 
 def _engine(url: str | None) -> Engine:
@@ -195,14 +210,3 @@ def _private_file() -> Path:
     path.touch(mode=0o600)
     path.chmod(0o600)
     return path
-
-
-def _allow_readers_while_writing(engine: Engine) -> None:
-    """Switch SQLite to its write-ahead log; a file system that cannot have one keeps the rollback journal.
-
-    Only for the file that we made: a given database may lie on a network drive, where the log does not work.
-    """
-    from sqlalchemy.exc import DBAPIError
-
-    with suppress(DBAPIError), engine.connect() as connection:
-        connection.exec_driver_sql("PRAGMA journal_mode=WAL")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import json
 import keyword
 import re
@@ -110,6 +111,18 @@ def _variable(word: str) -> str:
     return name
 
 
+def _own_variable(word: str) -> str:
+    name = _variable(word)
+    if name.startswith("__") or name in _TAKEN or hasattr(builtins, name):
+        raise ValueError(
+            f"{name} has a meaning already, which a reply in its place would take away: choose another name"
+        )
+    return name
+
+
+_TAKEN = frozenset({"_", "In", "Out", "exit", "get_ipython", "quit"})  # without some of them no other cell runs
+
+
 def _image(word: str) -> str:
     if not word.strip():
         raise ValueError("a path, a URL or a variable is needed")
@@ -209,7 +222,7 @@ class ChatOptions(_RequestOptions):
         default="markdown",
         about="show it as markdown, text, json, or code",
     )
-    output: str | None = option("-o", "--output", value="NAME", read=_variable, about="put the reply in a variable")
+    output: str | None = option("-o", "--output", value="NAME", read=_own_variable, about="put the reply in a variable")
     dry_run: bool = option("--dry-run", default=False, about="send nothing: show what would be sent")
 
 

@@ -104,8 +104,8 @@ class Database:
         """Tell, once, why there is no write-ahead log, if there is none."""
         if why and not self._noticed:
             self._warn(
-                f"The token ledger {data_folder() / 'ledger.sqlite'} has no write-ahead log, since {why}: nothing is missed, but "
-                "kernels that write at the same moment wait for each other."
+                f"The token ledger {data_folder() / 'ledger.sqlite'} has no write-ahead log, since {why}: nothing is "
+                "missed, but kernels that write at the same moment wait for each other."
             )
             self._noticed = True
 

@@ -16,7 +16,7 @@ from mixroute_magic.conversation.turn import COMPLETE
 from mixroute_magic.demo import MODELS
 from mixroute_magic.errors import MixRouteError
 from mixroute_magic.gateway.families import by_series
-from mixroute_magic.options import ACTIONS, FORMATS, REPLAYS
+from mixroute_magic.options import ACTIONS, BY, FORMATS, REPLAYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -34,6 +34,8 @@ Candidate = tuple[str, str]
 _PATIENCE = 0.25  # seconds from Tab on; JupyterLab itself waits for one
 _MOST_FILES = 2000  # of a folder: Tab waits for no larger one
 _IMAGES = (".png", ".jpg", ".jpeg", ".gif", ".webp")
+
+_TIMES = ("1h", "12h", "1d", "7d", "4w")  # to go on from
 
 # What a template knows besides the notebook's variables.
 _TEMPLATE = {"cell(": "function", "out(": "function", "error": "exception"}
@@ -97,6 +99,9 @@ class Candidates:
             "thread.keep": self._answers,
             "thread.export": partial(_files, (".md", ".ipynb", ".json")),
             "thread.imported": partial(_files, (".ipynb", ".json")),
+            "usage.by": lambda _: _words(BY),
+            "usage.since": lambda _: _words(_TIMES),
+            "usage.csv": partial(_files, (".csv",)),
             "mixroute.action": lambda _: _words(ACTIONS),
         }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+from dataclasses import replace
 from fnmatch import fnmatch
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from mixroute_magic.tables import Table, counted
 if TYPE_CHECKING:
     from mixroute_magic.options import ModelOptions, SetupOptions, UsageOptions
     from mixroute_magic.session import Session
+    from mixroute_magic.usage.plot import UsagePlot
     from mixroute_magic.usage.report import UsageReport
 
 __all__ = ["model", "setup", "usage"]
@@ -34,14 +36,27 @@ def model(session: Session, options: ModelOptions, system: str | None = None) ->
     return settings_table(session, notebook, notebook.signed(session.run(), record), news)
 
 
-def usage(session: Session, options: UsageOptions) -> UsageReport:
-    """Return the tokens of this session, by model; and give it a budget before."""
+def usage(session: Session, options: UsageOptions) -> tuple[UsageReport, UsagePlot | None]:
+    """Return the tokens spent, and a figure or a file of them where these are wanted; set a budget before."""
     from mixroute_magic.usage.budget import set_budget
+    from mixroute_magic.usage.export import Requests
+    from mixroute_magic.usage.prices import read_prices
+    from mixroute_magic.usage.query import Scope, summarise
     from mixroute_magic.usage.report import UsageReport
 
     if options.budget is not None:
         set_budget(session.config, options.budget)
-    return UsageReport(session.ledger.totals())
+    prices = read_prices(session.config.prices)
+    scope = Scope(None if options.everything else session.id, options.since)
+    requests = Requests(session.ledger.read, scope)
+    by = options.by or "model"
+    about = "all sessions in the ledger" if options.everything else "this session"
+    about += f" since {options.since.astimezone():%Y-%m-%d %H:%M}" if options.since else ""
+    parts = requests.reading(lambda connection: summarise(connection, by, scope))
+    report = UsageReport(parts, by, about, prices, requests=requests)
+    figure = report.plot() if options.plot and parts else None
+    notes = [f"{counted(report.to_csv(options.csv), 'request')} written to {options.csv}."] if options.csv else []
+    return replace(report, notes=[*notes, *(figure.notes if figure else ())]), figure
 
 
 def setup(session: Session, options: SetupOptions) -> Table:

@@ -42,6 +42,10 @@ class MixRoute(Configurable):
     ledger_url = Unicode(
         help="SQLAlchemy URL of the usage ledger. Default: MIXROUTE_LEDGER_URL, else a file in Jupyter's data folder."
     ).tag(config=True)
+    prices = Any(
+        {},
+        help='Money per million tokens: {"glm-5": {"input": 0.6, "output": 2.2}}, also cached and currency.',
+    ).tag(config=True)
 
     replay = Unicode(
         help="off, auto (an unchanged request is answered from its record) or only. Default: MIXROUTE_REPLAY, else off."

@@ -167,7 +167,10 @@ class MixRouteMagics(Magics):
 
         given = self._read(options.parse, options.UsageOptions, line)
         with _told(self.session) as session:
-            return commands.usage(session, given)
+            report, figure = commands.usage(session, given)
+            if figure is not None:
+                display(figure)
+            return report
 
     @no_var_expand
     @line_magic

@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from mixroute_magic.amounts import read_tokens
 from mixroute_magic.arguments import OptionError, Options, did_you_mean, option, read, refuse_key, short
+from mixroute_magic.since import read_since
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
 __all__ = [
     "ACTIONS",
+    "BY",
     "FORMATS",
     "MOST_MODELS",
     "NO_PARAMS",
@@ -39,6 +42,7 @@ Taken = TypeVar("Taken", bound=Options)
 MOST_MODELS = 8
 """How many models can be asked side by side."""
 
+BY = ("model", "thread", "notebook", "session", "day", "user")
 ACTIONS = ("status", "login", "logout", "demo")
 FORMATS = ("markdown", "text", "code", "json")
 REPLAYS = ("off", "auto", "only")
@@ -135,6 +139,16 @@ def _replay(word: str) -> str:
 
 def _format(word: str) -> str:
     return _one_of(word, FORMATS)
+
+
+def _by(word: str) -> str:
+    return _one_of(word, BY)
+
+
+def _csv(word: str) -> str:
+    if word.lower().endswith(".parquet"):
+        raise ValueError("--csv writes CSV; for Parquet: report = %usage, then report.to_parquet(…)")
+    return _file(word)
 
 
 def _one_of(word: str, known: tuple[str, ...]) -> str:
@@ -265,10 +279,15 @@ class UsageOptions(Options):
     """Options of ``%usage``; ``budget`` is a number of tokens, or ``none``."""
 
     magic = "usage"
-    about = "Show the tokens that this session has spent, by model and in total."
+    about = "Show the tokens that this session (this kernel's life) has spent, and in total."
     usage = ("%usage [options]",)
-    examples = ("%usage", "report = %usage")
+    examples = ("%usage --all --by day --since 7d", "report = %usage --plot")
 
+    by: str | None = option("--by", value="WHAT", read=_by, about="model, thread, notebook, session, day or user")
+    everything: bool = option("--all", default=False, about="all sessions that the ledger knows")
+    since: datetime | None = option("--since", value="WHEN", read=read_since, about="12h, 7d, 2w, or a local date")
+    csv: str | None = option("--csv", value="FILE", read=_csv, about="write the requests to a file, a line for each")
+    plot: bool = option("--plot", default=False, about="draw the tokens over time, by model")
     budget: str | None = option("--budget", value="TOKENS", read=_tokens, about="limit this session: 200k, 1.5M, none")
 
 

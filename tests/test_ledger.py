@@ -16,7 +16,7 @@ import pytest
 from benchmarks import ledger_processes
 
 from mixroute_magic.usage.ledger import Ledger
-from mixroute_magic.usage.report import COUNTS, TokenSum
+from mixroute_magic.usage.totals import COUNTS, TokenSum
 from mixroute_magic.wire import Reply, Usage
 
 if TYPE_CHECKING:

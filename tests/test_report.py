@@ -7,9 +7,10 @@ import pytest
 from IPython.core.formatters import DisplayFormatter
 from markdown_it import MarkdownIt
 
-from mixroute_magic.usage.report import ModelTotals, TokenSum, UsageReport
+from mixroute_magic.usage.report import UsageReport
+from mixroute_magic.usage.totals import TokenSum, Totals
 
-GLM = ModelTotals(
+GLM = Totals(
     "glm-5",
     statuses=Counter(complete=3),
     input_tokens=TokenSum(12345),
@@ -17,7 +18,7 @@ GLM = ModelTotals(
     cached_tokens=TokenSum(0, unknown=3),
     reasoning_tokens=TokenSum(0),
 )
-DEEPSEEK = ModelTotals(
+DEEPSEEK = Totals(
     "deepseek-r1",
     statuses=Counter(complete=1200, failed=1, interrupted=2),
     input_tokens=TokenSum(700, unknown=2),
@@ -25,7 +26,7 @@ DEEPSEEK = ModelTotals(
     cached_tokens=TokenSum(7, unknown=1),
     reasoning_tokens=TokenSum(40),
 )
-DEMO = ModelTotals("glm-5", demo=True, statuses=Counter(complete=9), input_tokens=TokenSum(999))
+DEMO = Totals("glm-5", demo=True, statuses=Counter(complete=9), input_tokens=TokenSum(999))
 
 TABLE = [
     ["model", "requests", "input tokens", "output tokens", "cached", "reasoning"],
@@ -91,7 +92,7 @@ def test_text_is_the_same_table_aligned() -> None:
 
 @pytest.mark.parametrize("mime", ["text/plain", "text/markdown", "text/html"])
 def test_notes_explain_only_what_is_there(mime: str) -> None:
-    plain = ModelTotals("glm-5", statuses=Counter(complete=1), input_tokens=TokenSum(3))
+    plain = Totals("glm-5", statuses=Counter(complete=1), input_tokens=TokenSum(3))
     everything = rendered(UsageReport([DEEPSEEK, DEMO]))[mime]
     simple = rendered(UsageReport([plain]))[mime]
     for text in everything, simple:
@@ -114,7 +115,7 @@ def test_a_report_of_demo_requests_only_has_spent_nothing() -> None:
 
 
 def test_html_without_notes_is_the_table_alone() -> None:
-    plain = UsageReport([ModelTotals("glm-5", statuses=Counter(complete=1), input_tokens=TokenSum(3))])
+    plain = UsageReport([Totals("glm-5", statuses=Counter(complete=1), input_tokens=TokenSum(3))])
     assert plain._repr_html_().endswith("</table>")
 
 
@@ -126,7 +127,7 @@ def test_every_header_cell_says_what_it_heads() -> None:
     "name", ["<script>alert(1)</script>", "a|b", "_x_ *y* `z`", r"$a$ \$", "[a](javascript:b)", "~~a~~"]
 )
 def test_a_model_name_is_never_markup(name: str) -> None:
-    report = UsageReport([ModelTotals(name, statuses=Counter(complete=1))])
+    report = UsageReport([Totals(name, statuses=Counter(complete=1))])
     plain_tags = Table(UsageReport([GLM])._repr_html_()).tags
     shown = Table(report._repr_html_())
     assert shown.rows[1][0] == name
@@ -137,6 +138,6 @@ def test_a_model_name_is_never_markup(name: str) -> None:
 
 
 def test_a_model_name_with_line_breaks_stays_in_its_row() -> None:
-    report = UsageReport([ModelTotals("a\n\n| b", statuses=Counter(complete=1))])
+    report = UsageReport([Totals("a\n\n| b", statuses=Counter(complete=1))])
     read = Table(MarkdownIt().enable("table").render(report._repr_markdown_()))
     assert [row[0] for row in read.rows] == ["model", "a | b", "Total"]

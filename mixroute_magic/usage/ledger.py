@@ -10,14 +10,12 @@ import getpass
 import os
 import platform
 import uuid
-from collections import Counter
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mixroute_magic.errors import BudgetError, SettingError
 from mixroute_magic.usage.budget import Budget, admit, cannot_be_kept, spent, today
-from mixroute_magic.usage.report import COUNTS, ModelTotals, TokenSum
 from mixroute_magic.usage.shared import open_database
 
 if TYPE_CHECKING:
@@ -25,9 +23,12 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from mixroute_magic.usage.totals import Totals
     from mixroute_magic.wire import Reply
 
 __all__ = ["Ledger", "user_name"]
+
+T = TypeVar("T")
 
 
 class Ledger:
@@ -213,9 +214,15 @@ class Ledger:
 
         self._database.write([row], record)
 
-    def totals(self) -> list[ModelTotals]:
-        """Return this session's requests by model, demo requests apart, sorted by name; replays are no requests."""
-        return self._database.run(lambda connection: _totals(connection, self._session)) or []
+    def read(self, work: Callable[[Connection], T]) -> T | None:
+        """Return what comes of some work with the database, or warn and return ``None``."""
+        return self._database.run(work)
+
+    def totals(self) -> list[Totals]:
+        """Return the sums of this session's requests by model, demo and replayed ones apart."""
+        from mixroute_magic.usage.query import Scope, summarise
+
+        return self.read(lambda connection: summarise(connection, "model", Scope(self._session))) or []
 
     def notes(self) -> list[str]:
         """Say of which budgets most is spent by now, of each only once."""
@@ -262,23 +269,3 @@ def _figures(reply: Reply | None) -> dict[str, Any]:
         "request_id": reply.request_id,
         "demo": reply.demo,
     }
-
-
-def _totals(connection: Connection, session: str) -> list[ModelTotals]:
-    from sqlalchemy import func, select
-
-    from mixroute_magic.usage.schema import REQUESTS
-
-    column = REQUESTS.c
-    kind = (column.model, column.demo, column.status)
-    known = [func.sum(column[name]).label(name) for name in COUNTS]
-    told = [func.count(column[name]).label(f"{name}_told") for name in COUNTS]
-    query = select(*kind, func.count().label("rows"), *known, *told)
-    query = query.where(column.session == session, ~column.replayed).group_by(*kind)
-
-    parts: dict[tuple[str, bool], list[ModelTotals]] = {}
-    for row in connection.execute(query).mappings():
-        sums = {name: TokenSum(int(row[name] or 0), row["rows"] - row[f"{name}_told"]) for name in COUNTS}
-        part = ModelTotals(row["model"], bool(row["demo"]), Counter({row["status"]: row["rows"]}), **sums)
-        parts.setdefault((part.model, part.demo), []).append(part)
-    return [ModelTotals.combine(model, parts[model, demo], demo=demo) for model, demo in sorted(parts)]

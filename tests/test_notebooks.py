@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import nbformat
 import pytest
@@ -16,6 +17,7 @@ FOLDER = Path(__file__).parents[1] / "notebooks"
 ENGLISH, CHINESE = FOLDER / "quickstart.ipynb", FOLDER / "quickstart.zh-Hant.ipynb"
 TOOLS, CHINESE_TOOLS = FOLDER / "tools.ipynb", FOLDER / "tools.zh-Hant.ipynb"
 MEMORY, CHINESE_MEMORY = FOLDER / "memory.ipynb", FOLDER / "memory.zh-Hant.ipynb"
+USAGE, CHINESE_USAGE = FOLDER / "usage.ipynb", FOLDER / "usage.zh-Hant.ipynb"
 
 
 def run(path: Path) -> NotebookNode:
@@ -25,7 +27,7 @@ def run(path: Path) -> NotebookNode:
     return notebook
 
 
-def turn_records(notebook: NotebookNode) -> list[dict[str, object]]:
+def turn_records(notebook: NotebookNode) -> list[dict[str, Any]]:
     outputs = (output for cell in notebook.cells for output in cell.get("outputs", []))
     left = [output.metadata.mixroute for output in outputs if "mixroute" in output.get("metadata", {})]
     return [record for record in left if record["kind"] == "turn"]
@@ -79,6 +81,31 @@ def test_tools_schemas_and_images_run_without_a_key(path: Path, city: str, other
     assert "async def get_population" in shown(notebook, "dry-run")
 
 
+@pytest.mark.parametrize(
+    ("path", "thread"), [(USAGE, "cost"), (CHINESE_USAGE, "費用")], ids=["English", "Chinese"]
+)
+def test_the_report_of_a_notebook_is_what_the_gateway_reported_to_it(path: Path, thread: str) -> None:
+    notebook = run(path)
+    answers = [answer for turn in turn_records(notebook) for answer in turn.get("alternatives", [turn])]
+    assert len(answers) == 4
+    spent: dict[str, Counter[str]] = {}
+    for answer in answers:
+        assert answer["usage"]["source"] == "reported"
+        spent.setdefault(answer["model"], Counter()).update({"requests": 1})
+        spent[answer["model"]].update({name: answer["usage"][name] for name in ("input_tokens", "output_tokens")})
+    table = shown(notebook, "usage")
+    for model, counts in spent.items():
+        (line,) = (line for line in table.splitlines() if line.startswith(f"{model} (demo)"))
+        assert line.split()[2:5] == [f"{counts[name]:,}" for name in ("requests", "input_tokens", "output_tokens")]
+    whole = sum(spent.values(), Counter())
+    figures = [whole["requests"], whole["input_tokens"], whole["output_tokens"]]
+    assert shown(notebook, "report").splitlines()[-1].split()[1:] == list(map(str, figures))
+    threads = {line.split()[0] for line in shown(notebook, "by-thread").splitlines() if "(demo)" in line}
+    assert threads == {"main", thread}
+    (cell,) = (cell for cell in notebook.cells if cell.id == "plot")
+    assert "image/png" in cell.outputs[0].data
+
+
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.ipynb")), ids=lambda path: path.name)
 def test_a_notebook_is_kept_without_outputs(path: Path) -> None:
     notebook = nbformat.read(path, as_version=nbformat.NO_CONVERT)
@@ -90,8 +117,8 @@ def test_a_notebook_is_kept_without_outputs(path: Path) -> None:
 
 @pytest.mark.parametrize(
     "pair",
-    [(ENGLISH, CHINESE), (MEMORY, CHINESE_MEMORY), (TOOLS, CHINESE_TOOLS)],
-    ids=["quickstart", "memory", "tools"],
+    [(ENGLISH, CHINESE), (MEMORY, CHINESE_MEMORY), (TOOLS, CHINESE_TOOLS), (USAGE, CHINESE_USAGE)],
+    ids=["quickstart", "memory", "tools", "usage"],
 )
 def test_both_languages_have_the_same_cells(pair: tuple[Path, Path]) -> None:
     english, chinese = (nbformat.read(path, as_version=nbformat.NO_CONVERT).cells for path in pair)

@@ -141,7 +141,7 @@ def _figure(drawn: Sequence[tuple[int, Totals]], step: int, words: str) -> tuple
     times = [_local(begins, step) for begins, _ in drawn]
     if times:  # a few bars stand at the left, instead of filling the page
         width = timedelta(seconds=step)
-        panels[1].set_xlim(min(times) - width, max(max(times) + width, min(times) + 12 * width))  # type: ignore[arg-type]
+        panels[1].set_xlim(min(times) - width, max(max(times) + width, min(times) + 12 * width))
     return figure, _legend(figure, colours)
 
 

@@ -81,9 +81,7 @@ def test_tools_schemas_and_images_run_without_a_key(path: Path, city: str, other
     assert "async def get_population" in shown(notebook, "dry-run")
 
 
-@pytest.mark.parametrize(
-    ("path", "thread"), [(USAGE, "cost"), (CHINESE_USAGE, "費用")], ids=["English", "Chinese"]
-)
+@pytest.mark.parametrize(("path", "thread"), [(USAGE, "cost"), (CHINESE_USAGE, "費用")], ids=["English", "Chinese"])
 def test_the_report_of_a_notebook_is_what_the_gateway_reported_to_it(path: Path, thread: str) -> None:
     notebook = run(path)
     answers = [answer for turn in turn_records(notebook) for answer in turn.get("alternatives", [turn])]

@@ -190,7 +190,9 @@ def test_a_moment_is_read_as_people_write_it(word: str, moment: datetime) -> Non
     assert read_since(word, NOW) == moment
 
 
-@pytest.mark.parametrize("word", ["7", "d", "7 d", "７d", "-7d", "20261101", "2026-13-01", "99999999999w", "0001-01-01"])
+@pytest.mark.parametrize(
+    "word", ["7", "d", "7 d", "７d", "-7d", "20261101", "2026-13-01", "99999999999w", "0001-01-01"]
+)
 def test_another_word_is_no_moment(word: str) -> None:
     with pytest.raises(ValueError, match="write 12h, 7d, 2w, 2026-11-01 or"):
         read_since(word, NOW)
@@ -343,8 +345,16 @@ def test_the_plot_has_a_bar_for_each_model_and_step_and_names_at_most_eight(desk
 
 @pytest.mark.parametrize(
     ("seconds", "step"),
-    [(0, "minute"), (7_200, "5 minutes"), (40_000, "quarter of an hour"), (86_400, "hour"), (40 * 86_400, "day")]
-    + [(300 * 86_400, "week"), (1_000 * 86_400, "month"), (5_000 * 86_400, "month")],
+    [
+        (0, "minute"),
+        (7200, "5 minutes"),
+        (40000, "quarter of an hour"),
+        (86400, "hour"),
+        (40 * 86400, "day"),
+        (300 * 86400, "week"),
+        (1000 * 86400, "month"),
+        (5000 * 86400, "month"),
+    ],
 )
 def test_bars_are_as_narrow_as_can_be_told_apart(desk: Desk, seconds: int, step: str) -> None:
     last = datetime(2026, 11, 20, 12, 34, tzinfo=UTC)

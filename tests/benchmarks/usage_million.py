@@ -49,7 +49,9 @@ def _rows(number: int) -> Iterator[tuple[Any, ...]]:
         started = (first + timedelta(seconds=28 * index)).strftime("%Y-%m-%d %H:%M:%S.000000")
         known = chance.random() < 0.95
         status, source = ("complete", "reported") if known else ("failed", None)
-        counts = (chance.randint(50, 5000), chance.randint(5, 900), chance.choice((0, 100)), 0) if known else (None,) * 4
+        counts = (
+            (chance.randint(50, 5000), chance.randint(5, 900), chance.choice((0, 100)), 0) if known else (None,) * 4
+        )
         who = (f"{index:036d}", f"{index // 50:032d}", user, "hub", f"/home/{user}/lesson.ipynb", f"cell-{index}")
         asked = ("main", f"{index:032x}", "console.mixroute.io", model, model, started, started, status, source)
         yield (*who, *asked, index % 20 == 0, *counts, 2.5, 0.5, "stop")

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+SUMS = "[{0}.input_tokens.known, {0}.output_tokens.known]"
+
+
 @contextmanager
 def katan(home: Path, *options: str) -> Iterator[str]:
     """Run llm-katan's echo for the length of a block, and yield its base URL."""
@@ -84,6 +87,27 @@ def test_a_conversation_of_two_turns_is_streamed_and_counted_as_reported(kernel:
     ] == asked
 
 
+def test_the_report_is_what_it_reported_by_model_and_by_session(tmp_path: Path, base_url: str) -> None:
+    asked = [("echo", "How do you do?"), ("echo", "您好嗎"), ("tiny", "And a longer question, if you please")]
+    by_model: dict[str, list[int]] = {}
+    by_session: list[list[int]] = []
+    for questions in (asked, asked[1:]):
+        with Kernel(tmp_path, base_url) as kernel:
+            told = []
+            for model, question in questions:
+                assert kernel.run(f"%chat --fresh -m {model} {question}").status == "ok"
+                told.append(reported_tokens(base_url, {"role": "user", "content": question}))
+                counts = by_model.setdefault(model, [0, 0])
+                by_model[model] = [sum(pair) for pair in zip(counts, told[-1], strict=True)]
+            by_session.append([sum(counts) for counts in zip(*told, strict=True)])
+            kernel.run("report = %usage")
+            assert kernel.value(SUMS.format("report.total")) == str(by_session[-1])
+            kernel.run("report = %usage --all --by model")
+            assert kernel.value(f"{{row.name: {SUMS.format('row')} for row in report}}") == str(by_model)
+            kernel.run("report = %usage --all --by session")
+            assert kernel.value(f"[{SUMS.format('row')} for row in report]") == str(by_session)
+
+
 def test_it_calls_the_first_tool_whole_though_a_stream_was_asked_for_and_after_every_result(base_url: str) -> None:
     city = {"type": "object", "properties": {"city": {"type": "string"}, "days": {"type": "integer"}}}
     tools = [{"type": "function", "function": {"name": "get_weather", "parameters": city}}]
@@ -129,4 +153,4 @@ def test_its_failures_are_tried_again_and_then_told(tmp_path: Path) -> None:
     assert "internal server error" in ran.lines[0]
     assert len([frame for frame in ran.frames if "retry" in frame]) == 1
     assert ran.metadata["status"] == "failed"
-    assert recorded_tokens(tmp_path) == [(None, None)]
+    assert recorded_tokens(tmp_path) == [(None, None)] * 2  # a row for each attempt

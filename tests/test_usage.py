@@ -347,15 +347,6 @@ def test_the_plot_has_a_bar_for_each_model_and_step_and_names_at_most_eight(desk
     ("seconds", "step"),
     [
         (0, "minute"),
-<<<<<<< ours
-        (7200, "5 minutes"),
-        (40000, "quarter of an hour"),
-        (86400, "hour"),
-        (40 * 86400, "day"),
-        (300 * 86400, "week"),
-        (1000 * 86400, "month"),
-        (5000 * 86400, "month"),
-=======
         (7_200, "5 minutes"),
         (40_000, "quarter of an hour"),
         (86_400, "hour"),
@@ -363,7 +354,6 @@ def test_the_plot_has_a_bar_for_each_model_and_step_and_names_at_most_eight(desk
         (40 * 86_400, "day"),
         (300 * 86_400, "week"),
         (5_000 * 86_400, "month"),
->>>>>>> theirs
     ],
 )
 def test_bars_are_as_narrow_as_can_be_told_apart(desk: Desk, seconds: int, step: str) -> None:

@@ -62,7 +62,8 @@ _USUAL = {"environ": {}, "timeout": 10.0, "retries": 2, "config": ""}
 _GATEWAY = "%config MixRoute.base_url = {!r}"
 _SETTINGS = """
 os.environ.clear()
-os.environ.update(our_environment | {environ!r})
+key = our_environment["MIXROUTE_API_KEY"]  # which must stand in no cell
+os.environ.update(our_environment | {{name: text.replace("(key)", key) for name, text in {environ!r}.items()}})
 %config MixRoute.timeout = {timeout!r}
 %config MixRoute.retries = {retries!r}
 %config MixRoute.allow_http = False
@@ -99,7 +100,7 @@ class Player:
         return replace(seen, error=_shortened(seen.error, expected.error), wait=_waits(seen, expected)), expected
 
     def _settle(self, base_url: str, settings: dict[str, Any]) -> None:
-        code = "" if settings == self._settings else _SETTINGS.format(**settings)
+        code = "" if settings == self._settings else _SETTINGS.format(**settings).replace(KEY, "(key)")
         assert self.kernel.run(code + _GATEWAY.format(base_url)).status == "ok"
         self._settings = settings
 

@@ -259,7 +259,7 @@ def test_a_thread_is_cleared_or_all_are_listed() -> None:
 def test_usage_takes_nothing() -> None:
     assert isinstance(options.parse(options.UsageOptions, ""), options.UsageOptions)
     assert refused(usage, "all") == "%usage does not take all (%usage? shows what it takes)"
-    assert refused(usage, "--xyz f") == "no option --xyz (%usage? shows all)"
+    assert refused(usage, "--bill f") == "no option --bill: did you mean --all? (%usage? shows all)"
 
 
 def test_one_name_is_enough() -> None:

@@ -37,7 +37,10 @@ NETWORKS = (
         21,
         "a mail server in the place of TLS, tried twice",
         base_url="https://{mail}",
-        says=("APIConnectionError: No safe connection to {mail}*", "Check the clock, the proxy and its certificate."),
+        says=(
+            "APIConnectionError: No safe connection to {mail}*",
+            "Check the clock; a network's own certificates go into a file that REQUESTS_CA_BUNDLE names.",
+        ),
         **NOT_REACHED | {"retries": 1, "requests": 2, "paths": (), "wait": SOON},
     ),
     fault(

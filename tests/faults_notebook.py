@@ -116,7 +116,7 @@ NOTEBOOK = (
         named=False,
         says=(
             "APIConnectionError: No safe connection to gateway.example*",
-            "Check the clock, the proxy and its certificate.",
+            "Check the clock; a network's own certificates go into a file that REQUESTS_CA_BUNDLE names.",
         ),
     ),
     fault(

@@ -9,8 +9,11 @@ from __future__ import annotations
 import json
 import os
 import random
+import signal
 import socket
 import sqlite3
+import sys
+import threading
 import time
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
@@ -19,9 +22,11 @@ import psutil
 import pytest
 from answers import markdown
 from calling import asking, part
-from kernels import Document, Kernel
+from kernels import PATIENCE, Document, Kernel
 from scripted import Pause, ScriptedGateway, answer, delta, scripted
 from scripted import whole as whole_answer
+
+from mixroute_magic.interrupts import heard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -238,3 +243,19 @@ def _once_begun(models: str) -> str:
 
 def _begun(ran: Ran) -> bool:
     return "begun" in ran.text
+
+
+@pytest.mark.parametrize(("importer", "whole"), [("mixroute_magic.any", True), ("__main__", False)])
+def test_a_library_is_imported_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, importer: str, *, whole: bool
+) -> None:
+    """One that was cut short, such as SQLAlchemy, could not be imported again in the kernel's life."""
+    name = f"library_{whole}".lower()
+    press = "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\n"
+    (tmp_path / f"{name}.py").write_text(press + "for _ in range(9):\n    time.sleep(0.01)\nIMPORTED = True\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(KeyboardInterrupt), heard():
+        exec(f"import {name}", {"__name__": importer})
+        threading.Event().wait(PATIENCE)
+    assert hasattr(sys.modules.get(name), "IMPORTED") is whole
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

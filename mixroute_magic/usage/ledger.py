@@ -100,7 +100,7 @@ class Ledger:
         BudgetError
             If it would pass a budget, or there is one and the database cannot be used.
         """
-        row = {
+        row: dict[str, Any] = {
             "id": str(uuid.uuid4()),
             "session": self._session,
             "user": user_name(),

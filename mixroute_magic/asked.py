@@ -133,6 +133,12 @@ class Asked:
         names = dict.fromkeys(call.name for call in self._builder.reply().tool_calls)
         return [f"it asked for {', '.join(names)}, which was not offered"] if names and not self.failure else []
 
+    @property
+    def called(self) -> list[str]:
+        """The tools that were asked for so far, each once."""
+        calls = [call for message in self._steps for call in message.tool_calls]
+        return list(dict.fromkeys(call.name for call in (*calls, *self._builder.reply().tool_calls)))
+
     def round(self) -> Reply:
         """Return as much of the answer to the last request as there is."""
         if self._seconds is None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mixroute_magic.outside import load_json
+from mixroute_magic.outside import load_json, whole_characters
 
 __all__ = ["CallPiece", "CallsBuilder", "ToolCall"]
 
@@ -80,7 +80,7 @@ class CallPiece:
             id=_text(data.get("id")),
             name=_text(function.get("name")),
             arguments=_arguments(function.get("arguments")),
-            extra={name: value for name, value in data.items() if name not in _OWN_FIELDS and value is not None},
+            extra=_extra({name: value for name, value in data.items() if name not in _OWN_FIELDS}),
         )
 
 
@@ -150,12 +150,13 @@ class CallsBuilder:
         """Return the calls so far; one without an id of its own gets one, as each result has to name its call."""
         calls: dict[str, ToolCall] = {}
         for place, call in enumerate(self._calls):
-            known = calls.get(call.id)
-            if known is not None and (known.name, known.arguments) == (call.name, call.arguments):
+            own, name, arguments = map(whole_characters, (call.id, call.name, call.arguments))
+            known = calls.get(own)
+            if known is not None and (known.name, known.arguments) == (name, arguments):
                 continue  # the same call, told again as a whole
-            own = call.id if known is None else ""
+            own = own if known is None else ""
             call_id = own or self._made_ids.setdefault(place, f"call_{uuid.uuid4().hex[:16]}")
-            calls[call_id] = ToolCall(call_id, call.name, call.arguments, dict(call.extra))
+            calls[call_id] = ToolCall(call_id, name, arguments, dict(call.extra))
         return tuple(calls.values())
 
     def _place(self, piece: CallPiece) -> int | None:
@@ -177,6 +178,16 @@ def _arguments(value: Any) -> str:
     if isinstance(value, str):
         return value
     return "" if value in (None, {}) else json.dumps(value, ensure_ascii=False)  # after which the text may follow
+
+
+def _extra(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what else came with a call as it can go back; nothing of it where it holds NaN."""
+    told = {name: value for name, value in data.items() if value is not None}
+    try:
+        clean: dict[str, Any] = json.loads(whole_characters(json.dumps(told, ensure_ascii=False, allow_nan=False)))
+    except ValueError:
+        return {}
+    return clean
 
 
 def _text(value: Any) -> str:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 from collections.abc import Callable, Generator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +12,11 @@ from mixroute_magic.conversation.turn import COMPLETE
 from mixroute_magic.display.formats import note
 from mixroute_magic.display.output import Ending, bundle
 from mixroute_magic.errors import BadRequestError, ChatInterrupted
+from mixroute_magic.interrupts import undisturbed
 from mixroute_magic.wire import Chunk, Reply, Request
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from mixroute_magic.conversation.memory import Notebook
     from mixroute_magic.conversation.turn import Turn
@@ -35,7 +34,6 @@ __all__ = [
     "cell_notes",
     "displayed",
     "ending_of",
-    "undisturbed",
 ]
 
 Answer = Callable[[Request, Callable[[Exception, float], None]], Generator[Chunk]]
@@ -77,31 +75,27 @@ def ask(
     asked = Asked(plan, redact)
     asked.begin(ledger, notebook)
     place = notebook.conversation.begin(plan.run)
-    try:  # from here on the view is finished whatever happens: a locked ledger can be interrupted, too
-        view.start()
-        view.between(asked.steps)  # of a recorded turn
-        if plan.recorded is None:
-            notebook.begin(plan.run, place, asked.turn())
-        while True:
-            _receive(asked, answer, notebook, ledger, view)
-            steps = () if plan.recorded else rounds.after(asked.round(), view.doing)
-            if not steps:  # of a recorded turn they are recorded, too
-                break
-            asked.go_on(steps, ledger)
-            view.between(steps)
-            asked.begin(ledger, notebook)
-        asked.end()
-    except BadRequestError as error:
-        explained = explain(asked, error)
-        asked.end(explained)
-        raise explained from None
-    except BaseException as error:
-        asked.end(error)
-        if isinstance(error, KeyboardInterrupt):
-            raise ChatInterrupted(asked.round().text) from None
-        raise
-    finally:
-        with undisturbed():
+    with ExitStack() as end:
+        try:  # from here on the view is finished whatever happens: a locked ledger can be interrupted, too
+            try:
+                view.start()
+                if plan.recorded is None:
+                    notebook.begin(plan.run, place, asked.turn())
+                _go_through(asked, answer, rounds, notebook=notebook, ledger=ledger, view=view)
+                asked.end()
+                end.enter_context(undisturbed())  # while an interrupt is still caught below
+            except BadRequestError as error:
+                end.enter_context(undisturbed())
+                explained = explain(asked, error)
+                asked.end(explained)
+                raise explained from None
+            except BaseException as error:
+                end.enter_context(undisturbed())
+                asked.end(error)
+                if isinstance(error, KeyboardInterrupt):
+                    raise ChatInterrupted(asked.round().text, called=asked.called) from None
+                raise
+        finally:
             turn, replaced = notebook.record(plan.run, place, asked.turn())
             asked.close(ledger)
             notes = [*answer_notes(turn, plan.form), *asked.notes, *cell_notes(plan, turn, replaced), *ledger.notes()]
@@ -109,6 +103,22 @@ def ask(
             ending = ending_of(turn, notes, form=plan.form, before=before, metadata=metadata)
             view.finish(replace(ending, error=()))  # IPython shows it below
     return asked.reply()
+
+
+def _go_through(
+    asked: Asked, answer: Answer, rounds: Rounds, *, notebook: Notebook, ledger: Ledger, view: ReplyView
+) -> None:
+    """Send requests, of which the first has begun, until an answer stands."""
+    view.between(asked.steps)  # of a recorded turn
+    while True:
+        _receive(asked, answer, notebook, ledger, view)
+        recorded = asked.plan.recorded is not None
+        steps = () if recorded else rounds.after(asked.round(), view.doing)
+        if not steps:  # of a recorded turn they are recorded, too
+            return
+        asked.go_on(steps, ledger)
+        view.between(steps)
+        asked.begin(ledger, notebook)
 
 
 def _receive(asked: Asked, answer: Answer, notebook: Notebook, ledger: Ledger, view: ReplyView) -> None:
@@ -177,19 +187,6 @@ def displayed(turn: Turn, notes: Sequence[str] = (), *, question: bool = False) 
     form = "record" if "response_format" in turn.params else "markdown"
     shown = bundle(ending_of(turn, notes, form=form, before=before))
     return {"data": shown, "metadata": {"mixroute": turn.to_metadata()}}
-
-
-@contextmanager
-def undisturbed() -> Iterator[None]:
-    """Let a second interrupt cut nothing short: the first has stopped the answer, what is left takes milliseconds."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # no interrupt comes here
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def answer_notes(turn: Turn, form: str) -> list[str]:

@@ -6,13 +6,15 @@ conversation, journal and ledger are the main thread's.
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mixroute_magic.asked import Asked
-from mixroute_magic.chat import answer_notes, cell_notes, ending_of, undisturbed
+from mixroute_magic.chat import answer_notes, cell_notes, ending_of
 from mixroute_magic.conversation.turn import COMPLETE
 from mixroute_magic.errors import BudgetError, ChatInterrupted, MixRouteError
+from mixroute_magic.interrupts import undisturbed
 from mixroute_magic.readers import News, Readers, Retry
 from mixroute_magic.wire import Chunk
 
@@ -79,15 +81,18 @@ def compare(
     plan = columns[0].plan
     comparison.begin()
     place = notebook.conversation.begin(plan.run)
-    try:
-        view.start()
-        if any(column.plan.recorded is None for column in columns):
-            notebook.begin(plan.run, place, comparison.turn())
-        comparison.run()
-    except KeyboardInterrupt:
-        raise comparison.interrupted() from None
-    finally:
-        with undisturbed():
+    with ExitStack() as end:
+        try:
+            try:
+                view.start()
+                if any(column.plan.recorded is None for column in columns):
+                    notebook.begin(plan.run, place, comparison.turn())
+                comparison.run()
+                end.enter_context(undisturbed())  # while an interrupt is still caught below
+            except KeyboardInterrupt:
+                end.enter_context(undisturbed())
+                raise comparison.interrupted() from None
+        finally:
             comparison.stop()
             whole, replaced = notebook.record(plan.run, place, comparison.turn())
             notes = [*cell_notes(plan, whole, replaced), *ledger.notes()]
@@ -169,7 +174,8 @@ class _Comparison:
         """Return what to raise where the user stopped it."""
         turn = self.turn()
         kept = turn.names[turn.kept or 0] if turn.status == COMPLETE else ""
-        return ChatInterrupted(turn.messages[-1].text if turn.answered else "", kept=kept)
+        called = list(dict.fromkeys(name for asked in self._asked for name in asked.called))
+        return ChatInterrupted(turn.messages[-1].text if turn.answered else "", kept=kept, called=called)
 
     def failure(self) -> BaseException:
         """Return what to raise where none has answered: what went wrong with the first."""

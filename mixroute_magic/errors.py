@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING
 from mixroute_magic.outside import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 __all__ = [
     "APIConnectionError",
@@ -194,19 +194,27 @@ class SettingError(MixRouteError):
 class ChatInterrupted(KeyboardInterrupt):
     """The user stopped the answer; ``partial`` is the text that had arrived, ``kept`` who had answered before.
 
+    ``called`` are the tools that had been asked for.
+
     An interrupt like Python's own, so that ``except Exception`` around a loop of questions lets it through.
     """
 
-    def __init__(self, partial: str = "", *, kept: str = "") -> None:
+    def __init__(self, partial: str = "", *, kept: str = "", called: Iterable[str] = ()) -> None:
         super().__init__("The answer was interrupted.")
         self.partial = partial
         self.kept = kept
+        self.called = tuple(called)
 
     def _render_traceback_(self) -> list[str]:
         if self.kept:
             return [
                 f"Interrupted: {self.kept} had answered and goes on; what the others said so far is kept above, too.",
                 "Run the cell again to ask all of them anew.",
+            ]
+        if not self.partial and self.called:
+            return [
+                f"Interrupted: the model asked for {', '.join(self.called)}, and had not answered yet.",
+                "Run the cell again.",
             ]
         if not self.partial:
             return ["Interrupted: nothing had arrived yet.", "Run the cell again."]

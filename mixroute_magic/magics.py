@@ -16,6 +16,7 @@ from mixroute_magic.arguments import OptionError, help_for, refuse_key
 from mixroute_magic.completion import Completion
 from mixroute_magic.config import MixRoute
 from mixroute_magic.errors import ChatInterrupted, MixRouteError
+from mixroute_magic.interrupts import heard, undisturbed
 from mixroute_magic.prompt.past import is_the_codes
 from mixroute_magic.questions import keep_questions
 
@@ -51,16 +52,17 @@ def _takes(kind: type[Options]) -> Callable[[Method], Method]:
 
 
 @contextmanager
-def _told(session: Session) -> Iterator[Session]:
+def _told(magics: MixRouteMagics) -> Iterator[None]:
     """Let a command end in lines that people can read, an interrupt too, and never with the key in them."""
     try:
-        yield session
+        with heard():
+            yield
     except ChatInterrupted:
         raise
     except KeyboardInterrupt:
         raise ChatInterrupted from None
     except MixRouteError as error:
-        error.redact(session.credentials.redact)
+        error.redact(magics.session.credentials.redact)
         raise
 
 
@@ -73,6 +75,7 @@ class MixRouteMagics(Magics):
         self.matcher = Completion(_KINDS, self._candidates).match
         self._ran: set[str] = set()
 
+    @undisturbed()  # IPython would show where in here it was interrupted
     def cell_ended(self, result: ExecutionResult) -> None:
         """Take in that a cell has run: one that asked nothing holds no turn any more, whatever stood there before.
 
@@ -126,48 +129,48 @@ class MixRouteMagics(Magics):
     @line_cell_magic
     @_takes(options.ChatOptions)
     def chat(self, line: str, cell: str | None = None) -> None:
-        from mixroute_magic import asking
+        with _told(self):
+            from mixroute_magic import asking
 
-        given, question = self._read(options.parse_chat, line, cell)
-        with _told(self.session) as session:
-            preview = asking.chat(session, given, question)
-        if preview is not None:
-            display(preview)
+            given, question = self._read(options.parse_chat, line, cell)
+            preview = asking.chat(self.session, given, question)
+            if preview is not None:
+                display(preview)
 
     @no_var_expand
     @line_cell_magic
     @_takes(options.ModelOptions)
     def model(self, line: str, cell: str | None = None) -> None:
-        import uuid
+        with _told(self):
+            import uuid
 
-        from mixroute_magic import choosing, commands
+            from mixroute_magic import choosing, commands
 
-        given = self._read(options.parse, options.ModelOptions, line, cell or "")
-        with _told(self.session) as session:
+            given = self._read(options.parse, options.ModelOptions, line, cell or "")
             table_id = uuid.uuid4().hex
-            display(commands.model(session, given, cell), display_id=table_id)
+            display(commands.model(self.session, given, cell), display_id=table_id)
             if cell is None and not line.strip():
-                choosing.open_panel(session, table_id)
+                choosing.open_panel(self.session, table_id)
 
     @no_var_expand
     @line_magic
     @_takes(options.ThreadOptions)
     def thread(self, line: str) -> None:
-        from mixroute_magic import threads
+        with _told(self):
+            from mixroute_magic import threads
 
-        given = self._read(options.parse, options.ThreadOptions, line)
-        with _told(self.session) as session:
-            display(*threads.thread(session, given))
+            given = self._read(options.parse, options.ThreadOptions, line)
+            display(*threads.thread(self.session, given))
 
     @no_var_expand
     @line_magic
     @_takes(options.UsageOptions)
     def usage(self, line: str) -> UsageReport:
-        from mixroute_magic import commands
+        with _told(self):
+            from mixroute_magic import commands
 
-        given = self._read(options.parse, options.UsageOptions, line)
-        with _told(self.session) as session:
-            report, figure = commands.usage(session, given)
+            given = self._read(options.parse, options.UsageOptions, line)
+            report, figure = commands.usage(self.session, given)
             if figure is not None:
                 display(figure)
             return report
@@ -176,11 +179,11 @@ class MixRouteMagics(Magics):
     @line_magic
     @_takes(options.SetupOptions)
     def mixroute(self, line: str) -> None:
-        from mixroute_magic import commands
+        with _told(self):
+            from mixroute_magic import commands
 
-        given = self._read(options.parse, options.SetupOptions, line)
-        with _told(self.session) as session:
-            display(commands.setup(session, given))
+            given = self._read(options.parse, options.SetupOptions, line)
+            display(commands.setup(self.session, given))
 
 
 def load(shell: InteractiveShell) -> None:

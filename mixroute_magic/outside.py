@@ -9,7 +9,7 @@ import json
 import re
 from typing import Any
 
-__all__ = ["MOST_NESTED", "is_visible", "load_json", "visible", "without_controls"]
+__all__ = ["MOST_NESTED", "is_visible", "load_json", "name_of", "visible", "whole_characters", "without_controls"]
 
 MOST_NESTED = 100
 """Levels of JSON that mean something; with more of it Python's own readers and writers fail, each at another depth."""
@@ -37,6 +37,19 @@ def visible(text: str, *, also: str = _OF_WRITING) -> str:
 def is_visible(text: str) -> bool:
     """Say whether everything in a text is seen."""
     return text.isprintable() and not _IGNORED.search(text)
+
+
+def whole_characters(text: str) -> str:
+    """Join halves of characters that belong together, and put a replacement in the place of those that stay alone.
+
+    JSON may hold such halves, which nothing can show, keep or send.
+    """
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def name_of(value: Any) -> str:
+    """Return a code, a type or an id as text: some gateways send numbers."""
+    return str(value) if isinstance(value, str | int) else ""
 
 
 def load_json(text: str | bytes) -> Any:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mixroute_magic.calls import CallPiece, CallsBuilder, ToolCall
+from mixroute_magic.outside import name_of, whole_characters
 
 __all__ = ["Chunk", "Message", "Model", "Reply", "ReplyBuilder", "Request", "Usage"]
 
@@ -269,9 +270,9 @@ class Model:
         """Read ``GET /v1/models``: odd entries are left out, duplicates once, sorted by name."""
         entries = [_mapping(entry) for entry in data] if isinstance(data, list) else []
         found = {
-            str(entry["id"]): cls(str(entry["id"]), _text(entry.get("owned_by")))
+            name: cls(name, whole_characters(_text(entry.get("owned_by"))))
             for entry in entries
-            if entry.get("id")
+            if (name := whole_characters(name_of(entry.get("id"))))
         }
         return sorted(found.values(), key=lambda model: model.id)
 
@@ -305,7 +306,8 @@ def _text(value: Any) -> str:
     if isinstance(value, str):
         return value
     if value and isinstance(value, Sequence):
-        return "".join(_text(part.get("text")) for part in value if isinstance(part, Mapping))
+        texts = (part.get("text") for part in value if isinstance(part, Mapping))
+        return "".join(text for text in texts if isinstance(text, str))
     return ""
 
 

@@ -67,6 +67,7 @@ class Journal:
         self._limit = limit
         self._warn = warn
         self._warned = False
+        self._hurried = False  # whoever has pressed Stop while it was locked does not wait for it twice
         self._opened: Connection | None = None
         self._file: tuple[int, int] | None = None
         self._lock = threading.RLock()
@@ -199,6 +200,7 @@ class Journal:
         except BaseException as error:
             self.close()  # which rolls back; the file may be repaired or free when it is opened next time
             if not isinstance(error, Exception):
+                self._hurried = True
                 raise
             self._complain(
                 f"The journal {self._place()} cannot be used ({error}): answers are not affected, but %thread --undo "
@@ -213,7 +215,9 @@ class Journal:
         if self._opened is None:
             make_private(path)
             self._file = identity(path)
-            self._opened = open_database(path, PATIENCE_AFTER_WARNING if self._warned else PATIENCE)
+            hurried = self._warned or self._hurried
+            self._opened = open_database(path, PATIENCE_AFTER_WARNING if hurried else PATIENCE)
+            self._hurried = False
         return self._opened
 
     def _place(self) -> Path:

@@ -33,7 +33,7 @@ from mixroute_magic.errors import (
 from mixroute_magic.gateway.lengths import TOO_LONG, is_too_long
 from mixroute_magic.gateway.parameters import advice
 from mixroute_magic.gateway.transport import WITH_NAME_HINT
-from mixroute_magic.outside import load_json
+from mixroute_magic.outside import load_json, name_of
 
 __all__ = ["Refusal", "error_in", "may_retry", "request_id", "retry_after"]
 
@@ -59,7 +59,9 @@ _CLIENT_MISTAKES = frozenset(
 _MODEL_CODES = frozenset({"model_not_found", "model_not_supported"})
 _QUOTA = re.compile(r"quota|billing|balance|credit", re.IGNORECASE)
 _UPSTREAM = re.compile(r"upstream|^channel:", re.IGNORECASE)
-_REQUEST_ID = re.compile(r"\s*\(request id: (\w+)\)$")
+_REQUEST_ID = re.compile(r"\(request id: (\w+)\)$")
+_LONGEST_ID = 200
+_TITLE = re.compile(r"<title[^<>]*>([^<]+)", re.IGNORECASE)
 _GATEWAY_TIMEOUTS = frozenset({504, 522, 524})
 _RETRIED = frozenset({408, 409, 429, 500, 502, 503, 520, 529}) | _GATEWAY_TIMEOUTS
 
@@ -87,11 +89,21 @@ class Refusal:
     def from_words(cls, status: int, headers: Mapping[str, str], said: tuple[str, str, str, str], host: str) -> Refusal:
         """Make a refusal of message, code, type and param; this gateway family's messages end in the request's id."""
         message, code, kind, param = said
-        quoted = _REQUEST_ID.search(message)
+        message = message.rstrip()
+        quoted = _REQUEST_ID.search(message[-_LONGEST_ID:])  # a message can be megabytes
         if status in {400, 413, 422} and is_too_long(code, message):
             code = TOO_LONG
         found = request_id(headers) or (quoted[1] if quoted else None)
-        return cls(status, _short(_REQUEST_ID.sub("", message)), code, kind, param, host, found, retry_after(headers))
+        return cls(
+            status,
+            _short(message.removesuffix(quoted[0] if quoted else "")),
+            code,
+            kind,
+            param,
+            host,
+            found,
+            retry_after(headers),
+        )
 
     def error(self) -> MixRouteError:
         """Return the error of the tree that says this best."""
@@ -239,7 +251,7 @@ def _words(body: bytes) -> tuple[str, str, str, str]:
     except ValueError:
         pass
     if text.startswith("<"):
-        title = re.search(r"<title[^>]*>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
+        title = _TITLE.search(text)
         return f"a web page, “{title[1].strip()}”" if title else "a web page", "", "", ""
     return text, "", "", ""
 
@@ -254,7 +266,7 @@ def _fields(data: Any) -> tuple[str, str, str, str]:
     inner = error if isinstance(error, Mapping) else data
     message = error if isinstance(error, str) else _first(inner, "message", "msg", "detail")
     kind = inner.get("type") or inner.get("status")
-    return _unnested(message), str(inner.get("code") or ""), str(kind or ""), str(inner.get("param") or "")
+    return _unnested(message), name_of(inner.get("code") or ""), name_of(kind or ""), name_of(inner.get("param") or "")
 
 
 def _first(data: Mapping[str, Any], *names: str) -> str:
@@ -276,7 +288,7 @@ def _status_in(data: Mapping[str, Any]) -> int:
     """Return the HTTP status that an error inside a 200 reply names as its code, else 200."""
     error = data.get("error")
     code = error.get("code") if isinstance(error, Mapping) else data.get("code")
-    number = _number(str(code)) or 0
+    number = _number(name_of(code)) or 0
     return int(number) if 400 <= number < 600 else 200
 
 

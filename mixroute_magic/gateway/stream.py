@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from mixroute_magic.errors import MixRouteError, StreamError
 from mixroute_magic.gateway.faults import error_in
-from mixroute_magic.outside import load_json
+from mixroute_magic.outside import load_json, whole_characters
 from mixroute_magic.secrecy import Filter, Secret
 from mixroute_magic.wire import Chunk
 
@@ -32,7 +32,7 @@ _LARGEST_REPLY = 64 * 2**20
 _LINGER_SECONDS = 0.05
 # GLM's, OpenRouter's and DeepSeek's words for an answer that broke, under which others would report success.
 _BROKEN_OFF = frozenset({"network_error", "error", "aborted", "insufficient_system_resource"})
-_HALF = re.compile(r"[\ud800-\udfff]")
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")  # in JSON: half of a character, with or without the other one
 
 
 def checked(chunks: Iterable[Chunk]) -> Generator[Chunk]:
@@ -100,7 +100,7 @@ def read_events(response: Response, host: str) -> Generator[Chunk]:
         if "choices" not in payload or "error" in payload:
             _raise_error(payload, response, host)
         chunk = Chunk.from_wire(payload)
-        if half or _HALF.search(chunk.text + chunk.reasoning):
+        if half or _HALF.search(data):
             chunk, half = _mended(chunk, half)
         yield chunk
     if event is None and feed.begins_as_no_stream:
@@ -134,11 +134,14 @@ def _mended(chunk: Chunk, half: str) -> tuple[Chunk, str]:
     """Join an emoji of which JSON carried each half in another event; a half that stays alone is replaced."""
     text = half + chunk.text
     half = text[-1:] if "\ud800" <= text[-1:] <= "\udbff" else ""
-    return replace(chunk, text=_joined(text.removesuffix(half)), reasoning=_joined(chunk.reasoning)), half
-
-
-def _joined(text: str) -> str:
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    mended = replace(
+        chunk,
+        text=whole_characters(text.removesuffix(half)),
+        reasoning=whole_characters(chunk.reasoning),
+        finish_reason=chunk.finish_reason and whole_characters(chunk.finish_reason),
+        model=chunk.model and whole_characters(chunk.model),
+    )
+    return mended, half
 
 
 class _Feed:

@@ -27,6 +27,7 @@ _TAGS = {"<think>": "</think>", "<thinking>": "</thinking>", "◁think▷": "◁
 
 
 _LINE_ENDS = "\r\n"
+_MOST_WAITING = 200  # characters: some models fall into writing blank lines without end
 
 
 def told_apart(chunks: Generator[Chunk]) -> Generator[Chunk]:
@@ -72,7 +73,7 @@ class _Answer:
             if words.startswith(tag):
                 self._closing, self._step = end, self._opened
                 return self._opened(words.removeprefix(tag))
-        if any(tag.startswith(words) for tag in _TAGS):
+        if len(text) < _MOST_WAITING and any(tag.startswith(words) for tag in _TAGS):
             self.waiting = text
             return "", ""
         self.waiting, self._step = "", None
@@ -91,7 +92,10 @@ class _Answer:
             return thoughts.rstrip(_LINE_ENDS), self._after(answer)[1]
         lengths = range(len(self._closing) - 1, 0, -1)
         begun = next((self._closing[:length] for length in lengths if text.endswith(self._closing[:length])), "")
-        thoughts = text.removesuffix(begun).rstrip(_LINE_ENDS)
+        thoughts = text.removesuffix(begun)
+        before = thoughts.rstrip(_LINE_ENDS)
+        if len(thoughts) - len(before) < _MOST_WAITING:
+            thoughts = before
         self.waiting = text.removeprefix(thoughts)
         return thoughts, ""
 

@@ -10,16 +10,17 @@ import getpass
 import os
 import platform
 import uuid
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mixroute_magic.errors import BudgetError, SettingError
+from mixroute_magic.interrupts import undisturbed
 from mixroute_magic.usage.budget import Budget, admit, cannot_be_kept, spent, today
 from mixroute_magic.usage.shared import open_database
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from sqlalchemy import Connection
 
@@ -99,7 +100,7 @@ class Ledger:
         BudgetError
             If it would pass a budget, or there is one and the database cannot be used.
         """
-        row = {
+        row: dict[str, Any] = {
             "id": str(uuid.uuid4()),
             "session": self._session,
             "user": user_name(),
@@ -126,11 +127,13 @@ class Ledger:
             refused = admit(connection, budgets, row) if budgets else None
             if refused is None:
                 connection.execute(REQUESTS.insert(), row)
+                self._begun[row["id"]] = row
             return refused or True
 
-        if budgets:  # what waits for a server is not there yet to be counted
-            return self._entered(row, self._database.run(insert), budgets)
-        return self._entered(row, self._database.write([row], insert))
+        with self._not_left_unfinished(row):
+            if budgets:  # what waits for a server is not there yet to be counted
+                return self._entered(row, self._database.run(insert), budgets)
+            return self._entered(row, self._database.write([row], insert))
 
     def again(self, entry: str | None, *, error: str, seconds: float) -> str | None:
         """Record that a request has failed and will be sent once more, in so many seconds: as a row of its own.
@@ -156,11 +159,23 @@ class Ledger:
 
             for one in rows:
                 put(connection, one)
+            self._begun[row["id"]] = row
 
-        if self._entered(row, self._database.write(rows, record)) is None:
-            return entry  # one row for both is better than none
+        with self._not_left_unfinished(row):
+            if self._entered(row, self._database.write(rows, record)) is None:
+                return entry  # one row for both is better than none
         del self._begun[before["id"]]
         return str(row["id"])
+
+    @contextmanager
+    def _not_left_unfinished(self, row: dict[str, Any]) -> Iterator[None]:
+        """Let a row end where an interrupt comes when it is just written: whoever began it does not know of it yet."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            with undisturbed():
+                self.finish(row["id"], status="interrupted", free=True)  # nothing was sent
+            raise
 
     def _entered(
         self, row: dict[str, Any], outcome: BudgetError | bool | None, budgets: Sequence[Budget] = ()
@@ -171,6 +186,7 @@ class Ledger:
         if isinstance(outcome, BudgetError):
             raise outcome
         if not outcome:
+            self._begun.pop(row["id"], None)
             return None
         self._begun[row["id"]] = row
         return str(row["id"])

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from mixroute_magic.conversation.model import Conversation
     from mixroute_magic.errors import MixRouteError
     from mixroute_magic.gateway.client import Client
-    from mixroute_magic.wire import Reply
+    from mixroute_magic.reply import Reply
 
 __version__ = "0.1.0"
 __all__ = ["Client", "Conversation", "MixRouteError", "Reply", "load_ipython_extension", "unload_ipython_extension"]
@@ -18,7 +18,7 @@ _HOMES = {
     "Client": "mixroute_magic.gateway.client",
     "Conversation": "mixroute_magic.conversation.model",
     "MixRouteError": "mixroute_magic.errors",
-    "Reply": "mixroute_magic.wire",
+    "Reply": "mixroute_magic.reply",
 }
 
 

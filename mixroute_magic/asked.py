@@ -13,17 +13,19 @@ from typing import TYPE_CHECKING, Any
 from mixroute_magic.conversation.turn import COMPLETE, FAILED, INTERRUPTED, Turn
 from mixroute_magic.errors import APIConnectionError, APIStatusError, APITimeoutError, HistoryError, MixRouteError
 from mixroute_magic.plan import DEMO
+from mixroute_magic.reply import ReplyBuilder
 from mixroute_magic.usage.budget import ANSWER_TOKENS
 from mixroute_magic.usage.estimate import estimate_answer, estimate_tokens
-from mixroute_magic.wire import ReplyBuilder, Usage
+from mixroute_magic.wire import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from mixroute_magic.conversation.memory import Notebook
     from mixroute_magic.plan import Plan
+    from mixroute_magic.reply import Reply
     from mixroute_magic.usage.ledger import Ledger
-    from mixroute_magic.wire import Chunk, Message, Reply, Request
+    from mixroute_magic.wire import Chunk, Message, Request
 
 __all__ = ["Asked"]
 

@@ -32,8 +32,9 @@ if TYPE_CHECKING:
     from mixroute_magic.gateway.client import Client
     from mixroute_magic.options import ChatOptions
     from mixroute_magic.plan import Plan
+    from mixroute_magic.reply import Reply
     from mixroute_magic.session import Session
-    from mixroute_magic.wire import Chunk, Reply, Request
+    from mixroute_magic.wire import Chunk, Request
 
 __all__ = ["chat"]
 

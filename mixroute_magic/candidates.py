@@ -16,7 +16,7 @@ from mixroute_magic.conversation.turn import COMPLETE
 from mixroute_magic.demo import MODELS
 from mixroute_magic.errors import MixRouteError
 from mixroute_magic.gateway.families import by_series
-from mixroute_magic.options import ACTIONS, BY, FORMATS, REPLAYS
+from mixroute_magic.option_values import ACTIONS, BY, FORMATS, REPLAYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -13,7 +13,8 @@ from mixroute_magic.display.formats import note
 from mixroute_magic.display.output import Ending, bundle
 from mixroute_magic.errors import BadRequestError, ChatInterrupted
 from mixroute_magic.interrupts import undisturbed
-from mixroute_magic.wire import Chunk, Reply, Request
+from mixroute_magic.reply import Reply
+from mixroute_magic.wire import Chunk, Request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from mixroute_magic.display.views import ReplyView
     from mixroute_magic.gateway.client import Client
     from mixroute_magic.plan import Plan
+    from mixroute_magic.reply import Reply
     from mixroute_magic.rounds import Rounds
     from mixroute_magic.usage.ledger import Ledger
-    from mixroute_magic.wire import Reply
 
 __all__ = ["Column", "compare"]
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from mixroute_magic.calls import ToolCall
     from mixroute_magic.prompt.tools import Tool
+    from mixroute_magic.reply import Reply
     from mixroute_magic.schemas import Schema
-    from mixroute_magic.wire import Reply
 
 __all__ = ["MOST_CALLS", "MOST_ROUNDS", "Consent", "Rounds", "nobody_to_ask"]
 

@@ -24,7 +24,8 @@ from mixroute_magic.conversation.source import chat_source
 from mixroute_magic.conversation.turn import COMPLETE, FAILED, Turn, contexts
 from mixroute_magic.gateway.stream import checked, read_events
 from mixroute_magic.gateway.thinking import told_apart
-from mixroute_magic.wire import Chunk, Message, Reply, ReplyBuilder, Usage
+from mixroute_magic.reply import Reply, ReplyBuilder
+from mixroute_magic.wire import Chunk, Message, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -245,8 +245,9 @@ def made(answers: Mapping[str, str]) -> dict[str, dict[str, str]]:
     from mixroute_magic.display.exchange import to_html
     from mixroute_magic.display.markdown import make_safe
     from mixroute_magic.display.output import Ending, Shown, bundle
+    from mixroute_magic.reply import Reply
     from mixroute_magic.schemas import repair
-    from mixroute_magic.wire import Message, Reply
+    from mixroute_magic.wire import Message
 
     def live(text: str) -> str:
         blocks = Blocks()

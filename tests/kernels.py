@@ -27,7 +27,8 @@ import threading, time
 from mixroute_magic.conversation.notebook import attended
 from mixroute_magic.display.output import Ending
 from mixroute_magic.display.views import open_view
-from mixroute_magic.wire import Chunk, Reply, ReplyBuilder, Usage
+from mixroute_magic.reply import Reply, ReplyBuilder
+from mixroute_magic.wire import Chunk, Usage
 view = open_view(["glm-5"], "output", terminal=False, attended=attended(get_ipython().get_parent()))
 view.start()
 builder = ReplyBuilder("glm-5")

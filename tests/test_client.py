@@ -18,7 +18,8 @@ from mixroute_magic.gateway.address import read_base_url
 from mixroute_magic.gateway.credentials import Credentials, clean_key
 from mixroute_magic.gateway.faults import retry_after
 from mixroute_magic.gateway.retries import is_waited_out
-from mixroute_magic.wire import Message, Reply, Usage
+from mixroute_magic.reply import Reply
+from mixroute_magic.wire import Message, Usage
 
 HELLO = [{"role": "user", "content": "Hello"}]
 KEY = "sk-test-key"

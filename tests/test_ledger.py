@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from benchmarks import ledger_processes
 
+from mixroute_magic.reply import Reply
 from mixroute_magic.usage.ledger import Ledger
 from mixroute_magic.usage.totals import COUNTS, TokenSum
-from mixroute_magic.wire import Reply, Usage
+from mixroute_magic.wire import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

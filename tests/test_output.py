@@ -12,7 +12,8 @@ from nbconvert import HTMLExporter, MarkdownExporter
 
 from mixroute_magic.display.blocks import Blocks
 from mixroute_magic.display.output import Ending, bundle
-from mixroute_magic.wire import Reply, Usage
+from mixroute_magic.reply import Reply
+from mixroute_magic.wire import Usage
 
 ANSWERS = {
     "a long line without blanks": "a" * 5000 + "z",

@@ -20,8 +20,9 @@ from mixroute_magic.display.markdown import make_safe
 from mixroute_magic.display.output import Ending, Shown, bundle
 from mixroute_magic.display.preview import Preview
 from mixroute_magic.outside import MOST_NESTED, is_visible, load_json, visible, without_controls
+from mixroute_magic.reply import Reply
 from mixroute_magic.tables import Table
-from mixroute_magic.wire import Message, Reply, Request
+from mixroute_magic.wire import Message, Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable

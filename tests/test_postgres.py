@@ -23,9 +23,10 @@ from traitlets.config import Config
 
 from mixroute_magic.config import MixRoute
 from mixroute_magic.errors import BudgetError
+from mixroute_magic.reply import Reply
 from mixroute_magic.usage.budget import Budget
 from mixroute_magic.usage.ledger import Ledger
-from mixroute_magic.wire import Reply, Usage
+from mixroute_magic.wire import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

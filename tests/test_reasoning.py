@@ -16,7 +16,8 @@ from scripted import DONE, STOP, Reset, Until, answer, delta, event, reply, scri
 from mixroute_magic import Client
 from mixroute_magic import errors as e
 from mixroute_magic.gateway.thinking import told_apart
-from mixroute_magic.wire import Chunk, ReplyBuilder, Usage
+from mixroute_magic.reply import ReplyBuilder
+from mixroute_magic.wire import Chunk, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence

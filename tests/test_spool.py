@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from mixroute_magic.reply import Reply
 from mixroute_magic.usage import spool as module
 from mixroute_magic.usage.ledger import Ledger
 from mixroute_magic.usage.spool import Spool
-from mixroute_magic.wire import Reply, Usage
+from mixroute_magic.wire import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from mixroute_magic.display.preview import Preview
+from mixroute_magic.reply import Reply
 from mixroute_magic.tables import Table
 from mixroute_magic.usage.estimate import estimate_answer, estimate_tokens
-from mixroute_magic.wire import Message, Reply, Request
+from mixroute_magic.wire import Message, Request
 
 SHOWN = Table(
     caption="Tokens.",

@@ -20,7 +20,8 @@ if sys.stdin.isatty():
     os.system("stty -echo")  # what is typed would stand in the answer
 from mixroute_magic.display.output import Ending
 from mixroute_magic.display.views import open_view
-from mixroute_magic.wire import Chunk, Reply, ReplyBuilder, Usage
+from mixroute_magic.reply import Reply, ReplyBuilder
+from mixroute_magic.wire import Chunk, Usage
 def open(*models, plain=False):
     global view, builder
     builder = ReplyBuilder(models[0])

@@ -18,7 +18,8 @@ from scripted import DONE, STOP, USAGE, Pause, Reset, answer, delta, event, repl
 
 from mixroute_magic import Client
 from mixroute_magic import errors as e
-from mixroute_magic.wire import Chunk, ReplyBuilder
+from mixroute_magic.reply import ReplyBuilder
+from mixroute_magic.wire import Chunk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,7 +17,8 @@ from nbclient import NotebookClient
 
 from mixroute_magic.display.output import Ending, footer
 from mixroute_magic.display.views import open_view
-from mixroute_magic.wire import Chunk, Reply, Usage
+from mixroute_magic.reply import Reply
+from mixroute_magic.wire import Chunk, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

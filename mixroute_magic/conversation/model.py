@@ -18,8 +18,8 @@ from mixroute_magic.conversation.edits import Edits
 from mixroute_magic.conversation.pictures import saved_images
 from mixroute_magic.conversation.reading import read_cells
 from mixroute_magic.conversation.records import RESTORE, Edit, read_all
-from mixroute_magic.conversation.turn import COMPLETE, Turn, answer_to, complete, contexts
-from mixroute_magic.conversation.values import CellChange, Line, Run, Undone, restoring
+from mixroute_magic.conversation.turn import COMPLETE, Turn, answer_to, complete
+from mixroute_magic.conversation.values import CellChange, Line, Run, Undone, lines, restoring
 from mixroute_magic.parts import images_in, with_bytes
 
 if TYPE_CHECKING:
@@ -164,15 +164,7 @@ class Conversation:
     def lines(self, run: Run, thread: str) -> list[Line]:
         """Return the turns that stand above, each with what there is to know of it."""
         standing = ((cell.number, turn) for cell in self._cells.above_run(run) for turn in cell.standing)
-        found = [(number, turn) for number, turn in standing if self._edits.stands_in(turn, thread)]
-        everything = contexts(turn for _, turn in found)
-        real = contexts(turn for _, turn in found if not turn.demo)
-        lines, above_real = [], next(real)
-        for (number, turn), above in zip(found, everything, strict=False):
-            stale = turn.context not in {None, above if turn.demo else above_real}
-            lines.append(Line(turn, number, stale))
-            above_real = above_real if turn.demo else next(real)
-        return lines
+        return lines([(number, turn) for number, turn in standing if self._edits.stands_in(turn, thread)])
 
     def answer(self, number: int) -> str | None:
         """Return the last answer of the cell that this kernel ran under a number, or ``None``."""

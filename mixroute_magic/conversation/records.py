@@ -13,7 +13,7 @@ from typing import Any
 
 from mixroute_magic.conversation.messages import clean_json, clean_text
 from mixroute_magic.conversation.turn import VERSION, Turn, read_places
-from mixroute_magic.options import NO_PARAMS, is_thread_name
+from mixroute_magic.option_values import NO_PARAMS, is_thread_name
 
 __all__ = ["FORGET", "FORK", "RESTORE", "UNDO", "Edit", "Record", "Setting", "now", "read", "read_all"]
 

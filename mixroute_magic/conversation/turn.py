@@ -13,7 +13,7 @@ from itertools import takewhile
 from typing import Any
 
 from mixroute_magic.conversation.messages import clean_json, clean_text, read_messages
-from mixroute_magic.options import MOST_MODELS, is_thread_name
+from mixroute_magic.option_values import MOST_MODELS, is_thread_name
 from mixroute_magic.schemas import is_repair
 from mixroute_magic.wire import Message, Usage
 

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mixroute_magic.conversation.records import RESTORE, Edit, now
+from mixroute_magic.conversation.turn import contexts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from mixroute_magic.conversation.turn import Turn
 
-__all__ = ["CellChange", "Line", "Run", "Undone", "restoring"]
+__all__ = ["CellChange", "Line", "Run", "Undone", "lines", "restoring"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,18 @@ class CellChange:
 
     cell: str
     turns: Mapping[int, Turn]
+
+
+def lines(standing: Sequence[tuple[int | None, Turn]]) -> list[Line]:
+    """Return a line for each turn of a thread: a real one is not stale for a demo's above it, which no model saw."""
+    everything = contexts(turn for _, turn in standing)
+    real = contexts(turn for _, turn in standing if not turn.demo)
+    found, above_real = [], next(real)
+    for (number, turn), above in zip(standing, everything, strict=False):
+        stale = turn.context not in {None, above if turn.demo else above_real}
+        found.append(Line(turn, number, stale))
+        above_real = above_real if turn.demo else next(real)
+    return found
 
 
 def restoring(cell: str, gone: Mapping[int, Turn], back: Mapping[int, Turn]) -> Undone:

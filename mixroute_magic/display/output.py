@@ -15,7 +15,8 @@ from mixroute_magic.tables import counted
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from mixroute_magic.wire import Message, Reply, Usage
+    from mixroute_magic.reply import Reply
+    from mixroute_magic.wire import Message, Usage
 
 __all__ = ["Ending", "Shown", "bundle", "footer", "leave", "reasoning_line", "show", "show_again"]
 

@@ -22,9 +22,10 @@ from mixroute_magic.gateway.line import Line
 from mixroute_magic.gateway.retries import OnRetry, retrying
 from mixroute_magic.gateway.stream import checked, read_events, read_json, read_whole, unechoed
 from mixroute_magic.gateway.thinking import told_apart
+from mixroute_magic.reply import Reply, ReplyBuilder
 from mixroute_magic.schemas import Schema
 from mixroute_magic.secrecy import without_any_key
-from mixroute_magic.wire import Chunk, Message, Model, Reply, ReplyBuilder, Request
+from mixroute_magic.wire import Chunk, Message, Model, Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Mapping

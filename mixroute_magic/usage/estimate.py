@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from mixroute_magic.parts import ImageRef
-    from mixroute_magic.wire import Message, Reply
+    from mixroute_magic.reply import Reply
+    from mixroute_magic.wire import Message
 
 __all__ = ["estimate_answer", "estimate_tokens"]
 

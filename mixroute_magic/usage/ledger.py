@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from mixroute_magic.reply import Reply
     from mixroute_magic.usage.totals import Totals
-    from mixroute_magic.wire import Reply
 
 __all__ = ["Ledger", "user_name"]
 

@@ -15,9 +15,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mixroute_magic.reply import Reply
 from mixroute_magic.usage.budget import Budget
 from mixroute_magic.usage.ledger import Ledger
-from mixroute_magic.wire import Reply, Usage
+from mixroute_magic.wire import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

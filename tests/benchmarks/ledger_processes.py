@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import case, create_engine, func, select
 
+from mixroute_magic.reply import Reply
 from mixroute_magic.usage.ledger import Ledger
 from mixroute_magic.usage.schema import REQUESTS
-from mixroute_magic.wire import Reply, Usage
+from mixroute_magic.wire import Usage
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection

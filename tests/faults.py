@@ -45,6 +45,7 @@ FAULTS = sorted(
 
 ELSEWHERE = {
     "39 HTML on a page": "test_kernel.py::test_one_output_stays_with_the_whole_record_of_the_turn",
+    "69 stopped at any moment": "test_interrupts.py::test_at_random_moments",
     "70 two threads ask at once": "test_faults.py::test_two_threads_that_ask_at_once_are_two_turns_in_order",
     "70 a thread asks": "test_kernel.py::test_a_thread_may_ask",
     "73 Tab, and a gateway that fails": "test_completion.py::test_a_gateway_that_fails_is_not_asked_at_every_tab",

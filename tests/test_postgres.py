@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -19,6 +21,8 @@ from benchmarks import ledger_processes
 from kernels import Kernel
 from postgres import PASSWORD, Postgres
 from scripted import DONE, STOP, USAGE, Until, answer, delta, scripted, whole
+from sqlalchemy import create_engine
+from sqlalchemy.exc import OperationalError
 from traitlets.config import Config
 
 from mixroute_magic.config import MixRoute
@@ -26,6 +30,9 @@ from mixroute_magic.errors import BudgetError
 from mixroute_magic.reply import Reply
 from mixroute_magic.usage.budget import Budget
 from mixroute_magic.usage.ledger import Ledger
+from mixroute_magic.usage.rows import put_each
+from mixroute_magic.usage.server import read_url, target_of
+from mixroute_magic.usage.spool import BATCH, Spool
 from mixroute_magic.wire import Usage
 
 if TYPE_CHECKING:
@@ -225,6 +232,43 @@ def test_a_locked_ledger_keeps_a_chat_waiting_for_seconds_and_then_not_again(
     assert postgres.run(COUNTED, database) == [["complete", "1", "25", "1"]]
     [totals] = person.ledger.totals()
     assert (totals.statuses, totals.input_tokens.known) == ({"complete": 2}, 50)
+
+
+def test_only_what_is_wrong_with_a_row_is_taken_for_a_refusal_of_it(
+    postgres: Postgres, database: str, person: Person
+) -> None:
+    person.ask()
+    fine = {"id": "1", "session": "here", "started": datetime.now(UTC), "status": "complete", "demo": False, **ASKED}
+    odd = [fine | {"id": "2", "session": "x" * 65}, fine | {"id": "3", "notebook": "\udcfc"}]
+    engine = create_engine(postgres.url(database))
+    with engine.begin() as connection:
+        assert put_each(connection, [*odd, fine]) == [fine]
+    with engine.connect() as other, engine.connect() as connection:
+        other.exec_driver_sql("LOCK TABLE requests")
+        connection.exec_driver_sql("SET lock_timeout = '50ms'")
+        with pytest.raises(OperationalError, match="LockNotAvailable"):  # each row would wait for it anew
+            put_each(connection, [fine | {"id": "4"}, fine | {"id": "5"}])
+    engine.dispose()
+
+
+def test_more_than_is_delivered_at_once_follows_also_where_some_of_it_is_refused(
+    postgres: Postgres, database: str, data_dir: Path
+) -> None:
+    url = postgres.url(database)
+    spool = Spool(data_dir / "mixroute" / "ledger-unsent.sqlite", target_of(read_url(url)))
+    row = {"id": "0", "session": "x" * 65, "started": datetime.now(UTC), "status": "complete", "demo": False, **ASKED}
+    spool.keep(row)  # is refused
+    spool.keep(row | {"id": "name", "session": "here"})
+    with closing(sqlite3.connect(spool.path)) as db, db:
+        copy = (
+            "INSERT INTO rows (id, target, row) SELECT ?, target, replace(row, 'name', ?) FROM rows WHERE id = 'name'"
+        )
+        db.executemany(copy, [(name, name) for name in map(str, range(1, BATCH + 3))])
+    here = Person(url)
+    here.ask()  # delivers a batch before it begins, and the rest before it has ended
+    assert postgres.run("SELECT count(*) FROM requests", database) == [[str(BATCH + 4)]]
+    assert [re.search(r"\d+ requests", text)[0] for text in here.warnings] == [f"{BATCH - 1} requests", "4 requests"]
+    here.ledger.close()
 
 
 def test_a_server_that_is_stopped_and_started_while_many_write_loses_no_row_and_gets_none_twice(

@@ -95,6 +95,9 @@ def test_all_rows_stay_where_the_server_fails(spool: Spool) -> None:
 
     with pytest.raises(ConnectionError):
         spool.deliver(fail)
+    assert spool.deliver(lambda _rows: None) == 0
+    with closing(sqlite3.connect(spool.path)) as db:
+        assert db.execute("SELECT refused FROM rows").fetchall() == [(0,)]
     assert spool.deliver(Server().take) == 1
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from mixroute_magic.usage.schema import REQUESTS
 
@@ -35,13 +35,22 @@ def put(connection: Connection, row: Mapping[str, Any]) -> None:
 
 
 def put_each(connection: Connection, rows: Sequence[Row]) -> list[Row]:
-    """Record the rows that the database takes, and return these."""
+    """Record the rows that the database takes, and return these.
+
+    Raises
+    ------
+    sqlalchemy.exc.OperationalError
+        If no fault of a row's is in the way: the server is gone, or somebody has locked the table, which each of the
+        rows would wait for.
+    """
     taken = []
     for row in rows:
         try:
             with connection.begin_nested():
                 put(connection, row)
-        except SQLAlchemyError:
+        except OperationalError:
+            raise
+        except Exception:  # also the driver's own, of a text that it cannot write
             if connection.invalidated:
                 raise
         else:

@@ -100,15 +100,17 @@ class Shared(Database):
         if not self._may_wait:
             return True
         self._may_wait = False  # set again where something is kept meanwhile
-        reached = True
+        reached, full = True, False
 
-        def take(rows: Sequence[Row]) -> Sequence[Row]:
+        def take(rows: Sequence[Row]) -> Sequence[Row] | None:
             from mixroute_magic.usage.rows import put_each
 
-            nonlocal reached
+            nonlocal reached, full
             taken = super(Shared, self).run(lambda connection: put_each(connection, rows))
-            reached = taken is not None
-            return taken or []
+            # Of a batch that is refused as a whole, the next kernel tries whether another is taken: else each request
+            # would be kept waiting for one.
+            reached, full = taken is not None, len(rows) == BATCH and bool(taken)
+            return taken
 
         delivered = 0
         try:
@@ -116,7 +118,7 @@ class Shared(Database):
         except OSError as error:
             self._warn(f"What waits for the token ledger in {spool.path} cannot be read ({error}).")
         finally:
-            self._may_wait = self._may_wait or not reached or delivered == BATCH
+            self._may_wait = self._may_wait or not reached or full
         if delivered:
             self._warned = False
             what = f"{counted(delivered, 'request')} that waited on this machine"

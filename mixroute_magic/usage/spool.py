@@ -62,11 +62,11 @@ class Spool:
             db.execute("INSERT OR REPLACE INTO rows (id, target, row) VALUES (?, ?, ?)", values)
             db.execute("DELETE FROM rows WHERE rowid <= (SELECT max(rowid) FROM rows) - ?", (MOST_ROWS,))
 
-    def deliver(self, take: Callable[[Sequence[Row]], Sequence[Row]]) -> int:
+    def deliver(self, take: Callable[[Sequence[Row]], Sequence[Row] | None]) -> int:
         """Hand over what is kept, those first that were refused least often, and return how many rows were taken.
 
-        ``take`` gets some rows and returns those that it has recorded; these are forgotten here. All are kept where it
-        raises.
+        ``take`` gets some rows, at most `BATCH`, and returns those that it has recorded; these are forgotten here. All
+        stay as they were where it raises, or returns ``None``, since no database was there to refuse any.
 
         Raises
         ------
@@ -81,7 +81,10 @@ class Spool:
             kept = db.execute(query, (self._target, BATCH)).fetchall()
         if not kept:
             return 0
-        taken = {row["id"] for row in take([_read(text) for _, text in kept])}
+        recorded = take([_read(text) for _, text in kept])
+        if recorded is None:
+            return 0
+        taken = {row["id"] for row in recorded}
         with self._open() as db:
             # Not what has been kept anew meanwhile: a request may have ended.
             gone = [(name, text) for name, text in kept if name in taken]

@@ -96,9 +96,9 @@ class Asked:
 
     def go_on(self, steps: Sequence[Message], ledger: Ledger) -> None:
         """Take in that these messages follow the answer that has come, itself first, and that they are sent next."""
-        self._rounds.append(self.round())
         ledger.finish(self._entry, status=COMPLETE, reply=self._of_this_try(), error=None)
         self._entry = None
+        self._rounds.append(self.round())
         self._steps += tuple(steps)
         messages = (*self.request.messages, *map(self.plan.sendable, steps))
         self.request = replace(self.request, messages=messages, params=_no_longer_forced(self.request.params))

@@ -413,6 +413,48 @@ def test_a_url_that_cannot_be_used_warns_without_showing_its_password(url: str, 
     assert "sk-test" not in warning
 
 
+def test_a_name_that_is_no_text_is_recorded_all_the_same(recorder: Recorder, path: Path) -> None:
+    entry = recorder.ledger.begin(**ASKED | {"notebook": "Pr\udcfcfung.ipynb"})  # as Python reads a name in Latin-1
+    reply = Reply("", "glm-5\ud83d", finish_reason="st\0op", usage=Usage(25, 100, source="reported"))
+    recorder.ledger.finish(entry, status="complete", reply=reply)
+    (row,) = rows(path)
+    told = row["notebook"], row["served_model"], row["finish_reason"], row["input_tokens"]
+    assert told == ("Pr\ufffdfung.ipynb", "glm-5\ufffd", "st\ufffdop", 25)
+    assert recorder.warnings == []
+
+
+def test_an_interrupt_while_a_row_is_finished_loses_nothing(path: Path) -> None:
+    work = """
+from mixroute_magic.reply import Reply
+from mixroute_magic.wire import Usage
+
+entry = ledger.begin(**asked)
+print("begun", flush=True)
+sys.stdin.readline()
+reply = Reply("", "glm-5", usage=Usage(25, 100, source="reported"))
+try:
+    print("finishing", flush=True)
+    ledger.finish(entry, status="complete", reply=reply)
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+sys.stdin.readline()
+ledger.finish(entry, status="interrupted", reply=reply)
+"""
+    process = kernel("interrupted", work)
+    assert process.stdin is not None
+    assert first_line(process) == "begun"
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        process.stdin.write("go\n")
+        process.stdin.flush()
+        assert first_line(process) == "finishing"
+        process.send_signal(signal.SIGINT)
+        assert first_line(process) == "interrupted"
+    process.communicate("go\n")
+    (row,) = rows(path)
+    assert (row["status"], row["input_tokens"], row["output_tokens"]) == ("interrupted", 25, 100)
+
+
 def test_an_interrupt_is_not_swallowed_and_leaves_the_ledger_usable(recorder: Recorder, path: Path) -> None:
     recorder.ledger.begin(**ASKED)
     work = """

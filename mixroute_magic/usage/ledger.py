@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from mixroute_magic.errors import BudgetError, SettingError
 from mixroute_magic.interrupts import undisturbed
+from mixroute_magic.outside import whole_characters
 from mixroute_magic.usage.budget import Budget, admit, cannot_be_kept, spent, today
 from mixroute_magic.usage.shared import open_database
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from sqlalchemy import Connection
 
@@ -100,25 +101,27 @@ class Ledger:
         BudgetError
             If it would pass a budget, or there is one and the database cannot be used.
         """
-        row: dict[str, Any] = {
-            "id": str(uuid.uuid4()),
-            "session": self._session,
-            "user": user_name(),
-            "host": platform.node(),
-            "notebook": notebook,
-            "cell": cell,
-            "thread": thread,
-            "turn": turn,
-            "round": number,
-            "attempt": 1,
-            "gateway": gateway,
-            "model": model,
-            "started": datetime.now(UTC),
-            "status": "unfinished",
-            "demo": demo,
-            "replayed": replayed,
-            "reserved_tokens": reserved_tokens,
-        }
+        row = _storable(
+            {
+                "id": str(uuid.uuid4()),
+                "session": self._session,
+                "user": user_name(),
+                "host": platform.node(),
+                "notebook": notebook,
+                "cell": cell,
+                "thread": thread,
+                "turn": turn,
+                "round": number,
+                "attempt": 1,
+                "gateway": gateway,
+                "model": model,
+                "started": datetime.now(UTC),
+                "status": "unfinished",
+                "demo": demo,
+                "replayed": replayed,
+                "reserved_tokens": reserved_tokens,
+            }
+        )
         budgets = () if demo or replayed else self._budgets()
 
         def insert(connection: Connection) -> BudgetError | bool:
@@ -215,13 +218,13 @@ class Ledger:
         free
             Whether it is sure to have cost nothing, though nobody has counted.
         """
-        before = self._begun.pop(entry, None) if entry else None
+        before = self._begun.get(entry) if entry else None
         if before is None:
             return
         known = reply is not None and None not in (reply.usage.input_tokens, reply.usage.output_tokens)
         settled = {"reserved_tokens": None} if known or free else {}
         values = {"finished": datetime.now(UTC), "status": status, "error": error, **settled, **_figures(reply)}
-        row = before | values
+        row = _storable(before | values)
 
         def record(connection: Connection) -> None:
             from mixroute_magic.usage.rows import put
@@ -229,6 +232,7 @@ class Ledger:
             put(connection, row)
 
         self._database.write([row], record)
+        del self._begun[before["id"]]  # not before: whoever is interrupted here tries again
 
     def read(self, work: Callable[[Connection], T]) -> T | None:
         """Return what comes of some work with the database, or warn and return ``None``."""
@@ -265,11 +269,19 @@ class Ledger:
 def user_name() -> str | None:
     """Return who asks: JupyterHub's user, else the system's; a container may know no name for its user."""
     hub = os.environ.get("JUPYTERHUB_USER", "").strip()
-    if hub:
-        return hub
     with suppress(OSError, KeyError, ImportError):
-        return getpass.getuser()
+        return _written(hub or getpass.getuser())
     return None
+
+
+def _storable(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row that every database takes, whatever a file or a gateway is called."""
+    return {name: _written(value) if isinstance(value, str) else value for name, value in row.items()}
+
+
+def _written(text: str) -> str:
+    """Return a text with what no database can write replaced: halves of characters, and PostgreSQL's one other."""
+    return whole_characters(text).replace("\0", "\ufffd")
 
 
 def _figures(reply: Reply | None) -> dict[str, Any]:

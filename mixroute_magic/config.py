@@ -17,9 +17,10 @@ from traitlets.config import Configurable
 from mixroute_magic.amounts import read_tokens
 from mixroute_magic.errors import SettingError
 
-_BUDGETS = {"token_budget": "MIXROUTE_TOKEN_BUDGET", "daily_token_budget": "MIXROUTE_DAILY_TOKEN_BUDGET"}
+#: The environment variable of each budget.
+BUDGETS = {"token_budget": "MIXROUTE_TOKEN_BUDGET", "daily_token_budget": "MIXROUTE_DAILY_TOKEN_BUDGET"}
 
-__all__ = ["DEFAULT_BASE_URL", "OTHER_BASE_URL", "MixRoute"]
+__all__ = ["BUDGETS", "DEFAULT_BASE_URL", "OTHER_BASE_URL", "MixRoute"]
 
 DEFAULT_BASE_URL = "https://console.mixroute.io/v1"
 #: The gateway's documentation names both hosts; a key of one service sent to another is the commonest mistake.
@@ -69,15 +70,15 @@ class MixRoute(Configurable):
     def __init__(self, **kwargs: Anything) -> None:
         super().__init__(**kwargs)
         # What ipython_config.py and the environment say, before a notebook has its say.
-        self._given = {name: (os.environ.get(variable), getattr(self, name)) for name, variable in _BUDGETS.items()}
+        self._given = {name: (os.environ.get(variable), getattr(self, name)) for name, variable in BUDGETS.items()}
 
     @default("token_budget")
     def _default_token_budget(self) -> str | None:
-        return os.environ.get(_BUDGETS["token_budget"])
+        return os.environ.get(BUDGETS["token_budget"])
 
     @default("daily_token_budget")
     def _default_daily_token_budget(self) -> str | None:
-        return os.environ.get(_BUDGETS["daily_token_budget"])
+        return os.environ.get(BUDGETS["daily_token_budget"])
 
     @default("replay")
     def _default_replay(self) -> str:
@@ -116,18 +117,18 @@ class MixRoute(Configurable):
         return value
 
     def budget(self, name: str) -> tuple[int | None, bool]:
-        """Return the tokens of a budget, and whether it is an administrator's: a notebook can only set a lower one.
+        """Return the tokens of a budget, and whether it was set before the kernel started: it can only be lowered then.
 
         Raises
         ------
         SettingError
-            If it, or what the administrator has set, is no number of tokens.
+            If it, or what was set before, is no number of tokens.
         """
         try:
             limits = [limit for value in self._given[name] if (limit := read_tokens(value)) is not None]
             own = read_tokens(getattr(self, name))
         except ValueError as error:
-            raise SettingError(f"MixRoute.{name}, or {_BUDGETS[name]}: {error}.", "Nothing was sent.") from None
+            raise SettingError(f"MixRoute.{name}, or {BUDGETS[name]}: {error}.", "Nothing was sent.") from None
         tokens = min([*limits, *([] if own is None else [own])], default=None)
         return tokens, tokens is not None and tokens in limits
 

@@ -6,6 +6,7 @@ import sqlite3
 import threading
 import time
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,11 +14,11 @@ from kernels import Kernel
 from scripted import DONE, STOP, USAGE, Pause, ScriptedGateway, Until, answer, delta, reply, scripted, whole
 from traitlets.config import Config
 
-from mixroute_magic.amounts import read_tokens
+from mixroute_magic.amounts import read_tokens, typed_tokens
 from mixroute_magic.config import MixRoute
 from mixroute_magic.errors import BudgetError, SettingError
 from mixroute_magic.reply import Reply
-from mixroute_magic.usage.budget import Budget, budgets, set_budget
+from mixroute_magic.usage.budget import Budget, budgets, set_budget, today
 from mixroute_magic.usage.ledger import Ledger
 from mixroute_magic.wire import Usage
 
@@ -31,16 +32,44 @@ RESERVED = 1_006  # for the question "hello": two tokens, four for the message's
 
 @pytest.mark.parametrize(
     ("written", "tokens"),
-    [("200k", 200_000), ("1.5M", 1_500_000), ("200_000", 200_000), ("1,000", 1_000), (5, 5), ("0", 0), ("none", None)],
+    [
+        *[("200k", 200_000), ("1.5M", 1_500_000), ("200_000", 200_000), ("1,000", 1_000), (5, 5), ("0", 0)],
+        *[("none", None), ("1,000,000", 1_000_000), ("1,500k", 1_500_000), ("1,000.5k", 1_000_500)],
+        *[("2.01M", 2_010_000), ("2.03k", 2_030), ("4.15M", 4_150_000)],
+    ],
 )
 def test_amounts_are_read_as_people_write_them(written: Any, tokens: int | None) -> None:
     assert read_tokens(written) == tokens
 
 
-@pytest.mark.parametrize("written", ["many", "-5", "1.5", "2 bn", "1e3", True, "9" * 20])
+@pytest.mark.parametrize(
+    "written",
+    ["many", "-5", "1.5", "2 bn", "1e3", True, "9" * 20, "1,5M", "1,50", "1,0000", "1000,000", ",5", "1_000,000"],
+)
 def test_what_is_no_amount_is_refused(written: Any) -> None:
     with pytest.raises(ValueError, match="such as 200k"):
         read_tokens(written)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "typed"), [(7, "7"), (501, "510"), (2_000, "2k"), (12_001, "13k"), (999_000, "1M"), (1_234_567, "1.3M")]
+)
+def test_amounts_are_written_as_people_type_them(tokens: int, typed: str) -> None:
+    assert typed_tokens(tokens) == typed
+
+
+def test_the_day_begins_at_midnight_also_where_the_clocks_have_changed_since(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = datetime.now(UTC)
+    east = 12 - now.hour  # so that it is about noon
+    day = (now + timedelta(hours=east)).replace(hour=0, minute=0, second=0, microsecond=0)
+    changes = day.timetuple().tm_yday - 1
+    monkeypatch.setenv("TZ", f"AAA{-east}BBB{-east - 1},{changes}/1,{(changes + 30) % 365}/1")  # today at one
+    time.tzset()
+    try:
+        assert today() == day - timedelta(hours=east)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 class TestSettings:
@@ -52,9 +81,14 @@ class TestSettings:
         assert budgets(config) == [Budget(200_000, "session", fixed=True)]
         set_budget(config, "50k")
         assert budgets(config) == [Budget(50_000, "session")]
+        where = "MIXROUTE_TOKEN_BUDGET or ipython_config.py"
         for more in "300k", "none":
-            with pytest.raises(BudgetError, match="to 200,000 tokens: it can be lowered, not raised"):
+            with pytest.raises(BudgetError) as refused:
                 set_budget(config, more)
+            assert refused.value.lines() == [
+                f"BudgetError: 200,000 tokens are set in {where}: here a budget can be lowered, not raised.",
+                "Nothing is changed; after a change there, restart the kernel.",
+            ]
         assert budgets(config) == [Budget(50_000, "session")]
         config.token_budget = 10**9  # as %config does
         assert budgets(config) == [Budget(200_000, "session", fixed=True)]
@@ -108,7 +142,13 @@ class TestWhatCounts:
         left = "300 of this session's 1,000 tokens are left"
         assert refused.value.lines() == [
             f"BudgetError: {left}, and this request may take 301; nothing was sent.",
-            "Raise it: %usage --budget 2000. Or ask for less: --max-tokens N, --fresh.",
+            "Raise it: %usage --budget 2k. Or ask for less: --max-tokens N, --fresh.",
+        ]
+        with pytest.raises(BudgetError) as refused:
+            book.ledger.begin(**ASKED, reserved_tokens=50_000, number=2)
+        assert refused.value.lines() == [
+            f"BudgetError: {left}, and this request may take 50,000; it was not sent.",
+            "Raise it: %usage --budget 51k. Or ask for less: --max-tokens N, --fresh.",
         ]
         assert book.ledger.begin(**ASKED, reserved_tokens=300)
         assert [row["reserved_tokens"] for row in book.rows()] == [None, 400, None, 300]
@@ -154,13 +194,14 @@ class TestWhatCounts:
         book = Book(path, daily)
         with pytest.raises(BudgetError, match="400 of today's 1,000 tokens are left") as refused:
             book.ledger.begin(**ASKED, reserved_tokens=401)
-        assert refused.value.hint.startswith("An administrator has set this budget. Or ask for less")
+        where = "MIXROUTE_DAILY_TOKEN_BUDGET or ipython_config.py"
+        assert refused.value.hint.startswith(f"It is set in {where}; after a change there, restart the kernel. Or ask")
         monkeypatch.setenv("JUPYTERHUB_USER", "grace")
         assert book.ledger.begin(**ASKED, reserved_tokens=1_000)
 
     def test_who_has_set_a_day_for_themselves_is_told_how_to_raise_it(self) -> None:
         hint = Budget(1_000, "day").refusal(900, 200).hint
-        assert hint.startswith("Raise it: %config MixRoute.daily_token_budget = 2000.")
+        assert hint.startswith('Raise it: %config MixRoute.daily_token_budget = "2k".')
 
     def test_most_of_it_is_told_once(self, tmp_path: Path) -> None:
         book = Book(tmp_path / "ledger.sqlite", Budget(1_000, "session"), Budget(10_000, "day"))
@@ -186,6 +227,11 @@ class TestWhatCounts:
         assert refused.value.hint.endswith("or ask without a budget: %usage --budget none.")
         assert "(file is not a database)" in book.warnings[0]
         assert Book(tmp_path / "ledger.sqlite").ledger.begin(**ASKED) is None
+        both = Book(tmp_path / "ledger.sqlite", Budget(1_000, "session"), Budget(1_000, "day"))
+        with pytest.raises(BudgetError) as refused:
+            both.ledger.begin(**ASKED, reserved_tokens=1)
+        lines = "%usage --budget none and %config MixRoute.daily_token_budget = None."
+        assert refused.value.hint.endswith(f"or ask without a budget: {lines}")
         fixed = Book(tmp_path / "ledger.sqlite", Budget(1_000, "day", fixed=True))
         with pytest.raises(BudgetError) as refused:
             fixed.ledger.begin(**ASKED, reserved_tokens=1)

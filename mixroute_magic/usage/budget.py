@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
 from typing import TYPE_CHECKING, Any
 
-from mixroute_magic.amounts import read_tokens
+from mixroute_magic.amounts import read_tokens, typed_tokens
+from mixroute_magic.config import BUDGETS
 from mixroute_magic.errors import BudgetError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from sqlalchemy import Connection
 
@@ -25,31 +26,33 @@ if TYPE_CHECKING:
 __all__ = ["ANSWER_TOKENS", "Budget", "admit", "budgets", "cannot_be_kept", "set_budget", "spent", "today"]
 
 SESSION, DAY = "session", "day"
+_SETTINGS = {SESSION: "token_budget", DAY: "daily_token_budget"}
 
 ANSWER_TOKENS = 1_000
 """What is reserved for an answer where no ``max_tokens`` is set."""
 
 _MUCH = 0.8
+_RESTART = "after a change there, restart the kernel"
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
     """So many tokens for this ``session``, or for a ``day`` of this user's in all sessions of the ledger.
 
-    ``fixed`` where an administrator has set it, and the notebook cannot raise it.
+    ``fixed`` where it was set before the kernel started, by whomever, and a notebook cannot raise it.
     """
 
     tokens: int
     scope: str
     fixed: bool = False
 
-    def refusal(self, taken: int, needed: int) -> BudgetError:
-        """Return the error for a request that would pass it."""
+    def refusal(self, taken: int, needed: int, number: int = 1) -> BudgetError:
+        """Return the error for a request that would pass it, ``number`` its round in its turn."""
         left = max(0, self.tokens - taken)
         return BudgetError(
             f"{left:,} of {self.name} {self.tokens:,} tokens are left, and this request may take {needed:,}; "
-            "nothing was sent.",
-            f"{self._raised()} Or ask for less: --max-tokens N, --fresh.",
+            f"{_unsent(number)}.",
+            f"{self._raised(max(2 * self.tokens, taken + needed))} Or ask for less: --max-tokens N, --fresh.",
         )
 
     def note(self, taken: int) -> str:
@@ -63,17 +66,26 @@ class Budget:
         """Whose tokens they are."""
         return "this session's" if self.scope == SESSION else "today's"
 
-    def _raised(self) -> str:
+    def lifted(self) -> str:
+        """Return the line that takes it away."""
+        return "%usage --budget none" if self.scope == SESSION else "%config MixRoute.daily_token_budget = None"
+
+    def _raised(self, tokens: int) -> str:
         if self.fixed:
-            return "An administrator has set this budget."
+            return f"It is set in {_where(_SETTINGS[self.scope])}; {_RESTART}."
         if self.scope == SESSION:
-            return f"Raise it: %usage --budget {2 * self.tokens or 'none'}."
-        return f"Raise it: %config MixRoute.daily_token_budget = {2 * self.tokens or None}."
+            return f"Raise it: %usage --budget {typed_tokens(tokens)}."
+        return f'Raise it: %config MixRoute.daily_token_budget = "{typed_tokens(tokens)}".'
+
+
+def _where(name: str) -> str:
+    """Return where a budget was set before the kernel started, by the user or by an administrator."""
+    return f"{BUDGETS[name]} or ipython_config.py"
 
 
 def budgets(config: MixRoute) -> list[Budget]:
     """Return the budgets that are set now."""
-    read = {SESSION: config.budget("token_budget"), DAY: config.budget("daily_token_budget")}
+    read = {scope: config.budget(name) for scope, name in _SETTINGS.items()}
     return [Budget(tokens, scope, fixed) for scope, (tokens, fixed) in read.items() if tokens is not None]
 
 
@@ -83,21 +95,21 @@ def set_budget(config: MixRoute, amount: str) -> None:
     Raises
     ------
     BudgetError
-        If an administrator has set a lower one.
+        If a lower one was set before the kernel started.
     """
     before, config.token_budget = config.token_budget, amount
     tokens, fixed = config.budget("token_budget")
     if fixed and tokens != read_tokens(amount):
         config.token_budget = before
         raise BudgetError(
-            f"An administrator has set this session's budget to {tokens:,} tokens: it can be lowered, not raised.",
-            "Nothing is changed.",
+            f"{tokens:,} tokens are set in {_where('token_budget')}: here a budget can be lowered, not raised.",
+            f"Nothing is changed; {_RESTART}.",
         )
 
 
 def today() -> datetime:
     """Return when the day began, where this kernel is."""
-    return datetime.now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0).astimezone(UTC)
+    return datetime.combine(date.today(), time.min).astimezone(UTC)  # noqa: DTZ011 - local is meant
 
 
 def spent(connection: Connection, budget: Budget, *, session: str, user: str | None) -> int:
@@ -122,29 +134,30 @@ def admit(connection: Connection, limits: Iterable[Budget], row: Mapping[str, An
     for budget in limits:
         taken = spent(connection, budget, session=row["session"], user=row["user"])
         if taken + needed > budget.tokens:
-            return budget.refusal(taken, needed)
+            return budget.refusal(taken, needed, row["round"])
     return None
 
 
-def cannot_be_kept(limits: Iterable[Budget]) -> BudgetError:
+def cannot_be_kept(limits: Sequence[Budget], number: int) -> BudgetError:
     """Return the error for a ledger that cannot be used: a broken one must not be a way around a budget."""
     hint = "Make it work again (the warning says why it does not)"
     fixed = any(budget.fixed for budget in limits)
+    lifted = " and ".join(budget.lifted() for budget in limits)
     return BudgetError(
-        "The token budget cannot be kept, because the ledger cannot be used; nothing was sent.",
-        f"{hint}." if fixed else f"{hint}, or ask without a budget: %usage --budget none.",
+        f"The token budget cannot be kept, because the ledger cannot be used; {_unsent(number)}.",
+        f"{hint}." if fixed else f"{hint}, or ask without a budget: {lifted}.",
     )
+
+
+def _unsent(number: int) -> str:
+    return "nothing was sent" if number == 1 else "it was not sent"
 
 
 def _wait_for_others(connection: Connection, user: str) -> None:
     """Let nobody else add a request of this user's to the ledger until this transaction has ended."""
     from sqlalchemy import func, select
 
-    from mixroute_magic.usage.schema import VERSIONS
-
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("BEGIN IMMEDIATE")
-    elif connection.dialect.name == "postgresql":
-        connection.execute(select(func.pg_advisory_xact_lock(zlib.crc32(f"mixroute {user}".encode()))))
     else:
-        connection.execute(select(VERSIONS).where(VERSIONS.c.version == 1).with_for_update())
+        connection.execute(select(func.pg_advisory_xact_lock(zlib.crc32(f"mixroute {user}".encode()))))

@@ -185,7 +185,7 @@ class Ledger:
     ) -> str | None:
         """Return the entry of a row that the database has taken."""
         if outcome is None and budgets:
-            raise cannot_be_kept(budgets)
+            raise cannot_be_kept(budgets, row["round"])
         if isinstance(outcome, BudgetError):
             raise outcome
         if not outcome:

@@ -48,6 +48,7 @@ class Asked:
         self._steps: tuple[Message, ...] = plan.recorded.steps if plan.recorded else ()
         self._rounds: list[Reply] = []  # those before the one that goes on
         self._size = 0  # of the request, in tokens
+        self._was_sent = False
         self._started = self._tried = time.monotonic()
         self._first: float | None = None
         self._seconds: float | None = None
@@ -79,7 +80,8 @@ class Asked:
         )
 
     def sent(self) -> None:
-        """Count the seconds from here."""
+        """Count the seconds from here, and what it may cost."""
+        self._was_sent = True
         self._started = self._tried = time.monotonic()
         self._first = None
 
@@ -99,6 +101,7 @@ class Asked:
         ledger.finish(self._entry, status=COMPLETE, reply=self._of_this_try(), error=None)
         self._entry = None
         self._rounds.append(self.round())
+        self._was_sent = False
         self._steps += tuple(steps)
         messages = (*self.request.messages, *map(self.plan.sendable, steps))
         self.request = replace(self.request, messages=messages, params=_no_longer_forced(self.request.params))
@@ -150,7 +153,7 @@ class Asked:
     def reply(self) -> Reply:
         """Return as much of the answer as there is, with what all requests for it took together."""
         last = self.round()
-        rounds = [*self._rounds, last]
+        rounds = [*self._rounds, last] if self._was_sent or not self._rounds else self._rounds
         return replace(
             last,
             tool_calls=tuple(call for one in rounds for call in one.tool_calls),
@@ -206,6 +209,8 @@ class Asked:
 
     def _was_refused(self) -> bool:
         """Say whether nothing can have been spent on it: a gateway that is silent may be at work."""
+        if not self._was_sent:
+            return True
         refused = isinstance(self.failure, APIStatusError | APIConnectionError | HistoryError)
         return refused and not isinstance(self.failure, APITimeoutError) and not _says_something(self.round())
 

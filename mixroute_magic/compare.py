@@ -136,6 +136,11 @@ class _Comparison:
                     asked.begin(self._ledger, self._notebook)
                 except BudgetError as error:
                     self._refused[number] = error
+                except KeyboardInterrupt:
+                    with undisturbed():
+                        for begun in self._asked[:number]:
+                            begun.close(self._ledger)
+                    raise
         if len(self._refused) == len(self._asked):
             raise next(error for error in self._refused.values() if isinstance(error, BudgetError))
 

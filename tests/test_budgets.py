@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from calling import asking, part
 from kernels import Kernel
 from scripted import DONE, STOP, USAGE, Pause, ScriptedGateway, Until, answer, delta, reply, scripted, whole
 from traitlets.config import Config
@@ -347,6 +348,38 @@ class TestInANotebook:
         assert f"{limit - 125:,} of this session's {limit:,} tokens are spent" in first.text
         assert second.status == "ok"
         assert "tokens are spent" not in second.text
+
+    def test_a_later_round_that_is_refused_costs_and_hides_nothing(self, kernel: Kernel) -> None:
+        kernel.run("def add(a: int) -> int:\n    return a")
+        with scripted(asking(part('{"a": 1}', index=0, id="c", name="add")), whole("never")) as gateway:
+            asked_at(kernel, gateway)
+            kernel.run(
+                f"%usage --budget {spent(kernel) + 1_100}"
+            )  # 1,0xx for each of the rounds, 125 of which are taken
+            ran = kernel.run("%%chat --fresh --tool add --yes\nhello", "rounds")
+            kernel.run("%usage --budget none")
+            assert len(gateway.bodies) == 1
+        assert ran.lines[0].startswith("BudgetError: 975 of this session's")
+        assert ran.lines[0].endswith("; it was not sent.")
+        assert (ran.metadata["status"], ran.metadata["usage"]["input_tokens"]) == ("failed", 25)
+        assert "25 → 100 tokens" in ran.text
+        assert [(row["round"], row["status"]) for row in last(kernel, 1)] == [(1, "complete")]
+
+    def test_stop_between_the_rows_of_two_models_leaves_none_unfinished(self, kernel: Kernel) -> None:
+        kernel.run(
+            "import os\nclass Stopping:\n    read = 0\n    def __str__(self):\n        self.read += 1\n"
+            "        if self.read == 2:\n            os.kill(os.getpid(), 2)\n        return '1M'"
+        )
+        config = "get_ipython().magics_manager.registry['MixRouteMagics'].session.config"
+        with scripted(whole("never")) as gateway:
+            asked_at(kernel, gateway)
+            kernel.run(f"{config}.token_budget = Stopping()")  # which each of the two requests reads
+            ran = kernel.run("%%chat --fresh -m a -m b\nhello", "stopped between")
+            kernel.run("%usage --budget none")
+            assert gateway.bodies == []
+        assert ran.lines[0] == "Interrupted: nothing had arrived yet."
+        (row,) = last(kernel, 1)
+        assert (row["model"], row["status"], row["reserved_tokens"]) == ("a", "interrupted", None)
 
     @pytest.mark.parametrize("amount", ["many", "-5"])
     def test_a_budget_that_is_none_is_refused(self, kernel: Kernel, amount: str) -> None:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from mixroute_magic.conversation.turn import COMPLETE, FAILED, INTERRUPTED, Turn
-from mixroute_magic.errors import APIConnectionError, APIStatusError, APITimeoutError, HistoryError, MixRouteError
+from mixroute_magic.errors import APIConnectionError, APIStatusError, HistoryError, MixRouteError
 from mixroute_magic.plan import DEMO
 from mixroute_magic.reply import ReplyBuilder
 from mixroute_magic.usage.budget import ANSWER_TOKENS
@@ -211,8 +211,9 @@ class Asked:
         """Say whether nothing can have been spent on it: a gateway that is silent may be at work."""
         if not self._was_sent:
             return True
-        refused = isinstance(self.failure, APIStatusError | APIConnectionError | HistoryError)
-        return refused and not isinstance(self.failure, APITimeoutError) and not _says_something(self.round())
+        if isinstance(self.failure, APIConnectionError):
+            return self.failure.unsent
+        return isinstance(self.failure, APIStatusError | HistoryError) and not _says_something(self.round())
 
     def _lines(self) -> tuple[str, ...]:
         """Return the lines that say why it failed, as they may be kept."""

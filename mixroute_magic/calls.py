@@ -87,6 +87,7 @@ class CallPiece:
 _OWN_FIELDS = frozenset({"id", "type", "function", "index"})
 
 
+_LONGEST_NAME = 256  # characters after which no more are taken: no tool has such a name
 _LONGEST_TOLD_AGAIN = 100_000  # characters: where a call has more arguments, nothing but an id begins another
 
 
@@ -108,7 +109,8 @@ class _Call:
     def add(self, piece: CallPiece) -> None:
         """Take in one more piece."""
         self.id = self.id or piece.id
-        self.name += "" if piece.name == self.name else piece.name
+        if piece.name != self.name and len(self.name) < _LONGEST_NAME:
+            self.name += piece.name
         self.extra.update(piece.extra)
         self._arguments.append(piece.arguments)
         self._length += len(piece.arguments)

@@ -11,7 +11,7 @@ from mixroute_magic.asked import Asked
 from mixroute_magic.conversation.turn import COMPLETE
 from mixroute_magic.display.formats import note
 from mixroute_magic.display.output import Ending, bundle
-from mixroute_magic.errors import BadRequestError, ChatInterrupted
+from mixroute_magic.errors import ChatInterrupted, MixRouteError
 from mixroute_magic.interrupts import undisturbed
 from mixroute_magic.reply import Reply
 from mixroute_magic.wire import Chunk, Request
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from mixroute_magic.conversation.memory import Notebook
     from mixroute_magic.conversation.turn import Turn
     from mixroute_magic.display.views import ReplyView
-    from mixroute_magic.errors import MixRouteError
     from mixroute_magic.plan import Plan
     from mixroute_magic.rounds import Rounds
     from mixroute_magic.usage.ledger import Ledger
@@ -74,36 +73,43 @@ def ask(
         If the user stopped it.
     """
     asked = Asked(plan, redact)
-    asked.begin(ledger, notebook)
-    place = notebook.conversation.begin(plan.run)
+    place = None
     with ExitStack() as end:
-        try:  # from here on the view is finished whatever happens: a locked ledger can be interrupted, too
+        try:
             try:
+                asked.begin(ledger, notebook)
+                place = notebook.conversation.begin(plan.run)
                 view.start()
                 if plan.recorded is None:
                     notebook.begin(plan.run, place, asked.turn())
                 _go_through(asked, answer, rounds, notebook=notebook, ledger=ledger, view=view)
-                asked.end()
                 end.enter_context(undisturbed())  # while an interrupt is still caught below
-            except BadRequestError as error:
-                end.enter_context(undisturbed())
-                explained = explain(asked, error)
-                asked.end(explained)
-                raise explained from None
+                asked.end()
             except BaseException as error:
                 end.enter_context(undisturbed())
-                asked.end(error)
+                failure = explain(asked, error) if isinstance(error, MixRouteError) else error
+                asked.end(failure)
                 if isinstance(error, KeyboardInterrupt):
                     raise ChatInterrupted(asked.round().text, called=asked.called) from None
+                if failure is not error:
+                    raise failure from None
                 raise
         finally:
-            turn, replaced = notebook.record(plan.run, place, asked.turn())
+            recorded = None if place is None else notebook.record(plan.run, place, asked.turn())
             asked.close(ledger)
-            notes = [*answer_notes(turn, plan.form), *asked.notes, *cell_notes(plan, turn, replaced), *ledger.notes()]
-            metadata, before = turn.to_metadata(), (*plan.shown_before(), *asked.steps)
-            ending = ending_of(turn, notes, form=plan.form, before=before, metadata=metadata)
-            view.finish(replace(ending, error=()))  # IPython shows it below
+            if recorded is not None:
+                _leave(asked, *recorded, ledger=ledger, view=view)
     return asked.reply()
+
+
+def _leave(asked: Asked, turn: Turn, replaced: int, *, ledger: Ledger, view: ReplyView) -> None:
+    """Leave a turn in its cell as it is recorded."""
+    plan = asked.plan
+    spent = ledger.notes() if turn.status == COMPLETE else ()  # who pressed Stop does not wait for a slow ledger
+    notes = [*answer_notes(turn, plan.form), *asked.notes, *cell_notes(plan, turn, replaced), *spent]
+    metadata, before = turn.to_metadata(), (*plan.shown_before(), *asked.steps)
+    ending = ending_of(turn, notes, form=plan.form, before=before, metadata=metadata)
+    view.finish(replace(ending, error=()))  # IPython shows it below
 
 
 def _go_through(

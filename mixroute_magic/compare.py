@@ -79,11 +79,12 @@ def compare(
         columns, turn=turn, notebook=notebook, ledger=ledger, view=view, redact=redact, explain=explain
     )
     plan = columns[0].plan
-    comparison.begin()
-    place = notebook.conversation.begin(plan.run)
+    place = None
     with ExitStack() as end:
         try:
             try:
+                comparison.begin()
+                place = notebook.conversation.begin(plan.run)
                 view.start()
                 if any(column.plan.recorded is None for column in columns):
                     notebook.begin(plan.run, place, comparison.turn())
@@ -93,11 +94,7 @@ def compare(
                 end.enter_context(undisturbed())
                 raise comparison.interrupted() from None
         finally:
-            comparison.stop()
-            whole, replaced = notebook.record(plan.run, place, comparison.turn())
-            notes = [*cell_notes(plan, whole, replaced), *ledger.notes()]
-            metadata, before = whole.to_metadata(), plan.shown_before()
-            view.finish(ending_of(whole, notes, form=plan.form, before=before, metadata=metadata))
+            whole = comparison.end(place)
     if whole.status != COMPLETE:
         raise comparison.failure()
     return comparison.replies()
@@ -136,11 +133,6 @@ class _Comparison:
                     asked.begin(self._ledger, self._notebook)
                 except BudgetError as error:
                     self._refused[number] = error
-                except KeyboardInterrupt:
-                    with undisturbed():
-                        for begun in self._asked[:number]:
-                            begun.close(self._ledger)
-                    raise
         if len(self._refused) == len(self._asked):
             raise next(error for error in self._refused.values() if isinstance(error, BudgetError))
 
@@ -156,13 +148,21 @@ class _Comparison:
         for number, news in self._readers.news():
             self._take(number, news)
 
-    def stop(self) -> None:
-        """End what still goes on, and close every row of the ledger."""
+    def end(self, place: int | None) -> Turn:
+        """End what still goes on, close every row of the ledger, and leave the turn in its cell, if it had begun."""
         self._readers.stop()
         for number, asked in enumerate(self._asked):
-            if not asked.ended:
+            if not asked.ended and place is not None:
                 self._end(number, KeyboardInterrupt())
             asked.close(self._ledger)
+        if place is None:
+            return self.turn()
+        plan = self._columns[0].plan
+        turn, replaced = self._notebook.record(plan.run, place, self.turn())
+        spent = self._ledger.notes() if turn.status == COMPLETE else ()
+        notes, metadata = [*cell_notes(plan, turn, replaced), *spent], turn.to_metadata()
+        self._view.finish(ending_of(turn, notes, form=plan.form, before=plan.shown_before(), metadata=metadata))
+        return turn
 
     def turn(self) -> Turn:
         """Return the turn as it stands, which carries the first complete answer, else the first that has any words."""

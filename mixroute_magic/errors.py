@@ -120,7 +120,15 @@ def _readable(text: str) -> str:
 
 
 class APIConnectionError(MixRouteError):
-    """The gateway was not reached, or the connection broke."""
+    """The gateway was not reached, or the connection broke.
+
+    Attributes
+    ----------
+    unsent : bool
+        Whether the gateway cannot have seen the request, which therefore cost nothing.
+    """
+
+    unsent = False
 
 
 class APITimeoutError(APIConnectionError):

@@ -46,11 +46,12 @@ def heard() -> Iterator[None]:
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Let a second interrupt cut nothing short: the first has stopped the answer, what is left takes milliseconds."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # no interrupt comes here
+    """Let no interrupt cut short what is done at the end, which takes milliseconds unless a database is slow."""
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or before is None:
+        yield  # no interrupt comes here; or it is a program's around Python, and could not be put back
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield
     finally:

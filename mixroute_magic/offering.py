@@ -91,10 +91,13 @@ def falling_back(answer: Answer, plan: Plan, known: dict[tuple[str, str], int]) 
 
     def ask(request: Request, on_retry: Callable[[Exception, float], None]) -> Generator[Chunk]:
         for place in range(known.get(key, 0), len(ways)):
+            said = False
             try:
-                yield from answer(shaped(request, schema, ways[place]), on_retry)
+                for chunk in answer(shaped(request, schema, ways[place]), on_retry):
+                    said = said or chunk.says_something
+                    yield chunk
             except BadRequestError as error:
-                if ways[place] == IN_WORDS or not _ABOUT_FORMAT.search(f"{error}"):
+                if said or ways[place] == IN_WORDS or not _ABOUT_FORMAT.search(f"{error}"):
                     raise
                 known[key] = place + 1
                 on_retry(BadRequestError(f"{model} takes no {ways[place]}"), 0.0)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["End", "News", "Readers", "Retry"]
 
 _LISTEN = 0.5  # seconds; Windows lets an interrupt through only between two waits
-_LEAVE = 1.0  # seconds for a cancelled thread to end: only one that looks up a host's address takes longer
+_LEAVE = 1.0  # seconds for cancelled threads to end: only one that looks up a host's address takes longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +81,10 @@ class Readers:
         self._stopped.set()
         for client in self._clients:
             client.cancel()
+        until = time.monotonic() + _LEAVE
         for thread in self._threads.values():
             if thread.ident is not None:
-                thread.join(_LEAVE)
+                thread.join(max(0.0, until - time.monotonic()))
         for client in self._clients:
             client.close()
 

@@ -112,7 +112,8 @@ class Secret:
         for mark, forms in self._forms.items():
             for form, first, last in forms if mark in text else ():
                 if first in text:
-                    found += [(place, place + _same(form, text[place:])) for place in _all(first, text)]
+                    begun = _all(first, text)
+                    found += [(place, place + _same(form, text[place : place + len(form)])) for place in begun]
                 if last in text:
                     ends = [place + len(last) for place in _all(last, text)]
                     found += [(end - _same(form[::-1], text[max(0, end - len(form)) : end][::-1]), end) for end in ends]

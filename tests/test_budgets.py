@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from calling import asking, part
 from kernels import Kernel
-from scripted import DONE, STOP, USAGE, Pause, ScriptedGateway, Until, answer, delta, reply, scripted, whole
+from scripted import DONE, STOP, USAGE, Pause, Reset, ScriptedGateway, Until, answer, delta, reply, scripted, whole
 from traitlets.config import Config
 
 from mixroute_magic.amounts import read_tokens, typed_tokens
@@ -385,6 +385,17 @@ class TestInANotebook:
     def test_a_budget_that_is_none_is_refused(self, kernel: Kernel, amount: str) -> None:
         ran = kernel.run(f"%usage --budget {amount}")
         assert "a number of tokens is needed, such as 200k" in ran.text + "".join(ran.lines)
+
+
+@pytest.mark.parametrize(("reached", "counts"), [(True, True), (False, False)], ids=["broken off", "never reached"])
+def test_what_may_have_cost_something_goes_on_counting(tmp_path: Path, reached: bool, counts: bool) -> None:
+    with scripted([reply(200, b"", "text/event-stream"), Reset()]) as gateway, Kernel(tmp_path) as kernel:
+        kernel.run(f"%config MixRoute.base_url = {gateway.base_url if reached else 'http://127.0.0.1:9/v1'!r}")
+        kernel.run("%config MixRoute.retries = 0")
+        assert kernel.run("%chat hello").status == "error"
+        (row,) = last(kernel, 1)
+    assert (row["status"], row["error"]) == ("failed", "APIConnectionError")
+    assert (row["reserved_tokens"] is not None) == counts
 
 
 def test_sixteen_requests_at_once_against_a_budget_for_ten_are_ten(tmp_path: Path) -> None:

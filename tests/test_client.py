@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import socket
 import subprocess
@@ -160,9 +161,24 @@ def test_a_login_page_in_between_is_not_taken_for_the_gateway() -> None:
         assert hint in caught.value.hint
 
 
-def test_a_redirect_to_what_is_no_address_is_a_broken_connection() -> None:
-    with scripted(reply(302, b"", Location="http://[x")) as gateway, pytest.raises(e.APIConnectionError):
+@pytest.mark.parametrize("target", [b"http://[x", b"//[", b"\xff"])
+def test_a_redirect_to_what_is_no_address_is_told_and_leaves_no_socket_open(target: bytes) -> None:
+    said = reply(302, b"", Location="here").replace(b"here", target)
+    with scripted(said) as gateway, pytest.raises(e.APIStatusError, match="redirects"):
         client_of(gateway, retries=0).chat(HELLO, model="glm-5")
+    gc.collect()  # a socket that is still open would be an error of this test
+
+
+def test_an_answer_without_end_is_ended() -> None:
+    filler = b": " + b"x" * 12 * 2**20 + b"\n\n"
+    with (
+        scripted(answer(*[delta("more "), filler] * 25, STOP, DONE)) as gateway,
+        pytest.raises(e.StreamError) as caught,
+    ):
+        client_of(gateway).chat(HELLO, model="glm-5")
+    assert str(caught.value) == "The answer is larger than 256 MiB."
+    assert caught.value.partial.startswith("more more more ")
+    assert len(gateway.asked) == 1
 
 
 def test_a_gateway_without_a_list_of_models_is_told_so() -> None:

@@ -98,6 +98,13 @@ def test_without_cell_ids_every_execution_follows_the_last(kernel: Kernel) -> No
     assert kernel.above_cell(None) == ["1", "2"]
 
 
+def test_a_run_that_was_stopped_before_it_recorded_anything_takes_nothing_away(kernel: Kernel) -> None:
+    kernel.execute("a", turn("1"))
+    kernel.conversation.begin(Run("stopped", "a"))
+    kernel.execute("a", turn("2", status=INTERRUPTED))
+    assert kernel.above_cell() == ["1"]
+
+
 @pytest.mark.parametrize("status", [FAILED, INTERRUPTED])
 def test_a_turn_that_broke_is_never_sent_and_costs_no_complete_one(kernel: Kernel, status: str) -> None:
     kernel.execute("a", turn("broken", status=status))

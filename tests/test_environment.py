@@ -113,6 +113,17 @@ class TestProxies:
         assert "_PROXY" in lines
         assert "geheim" not in lines
 
+    def test_a_connection_that_could_not_be_set_up_is_not_used_half_set_up(
+        self, proxy: ScriptedGateway, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("HTTP_PROXY", self.address(proxy))
+        monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/ca.pem")
+        with scripted(whole("Here.")) as gateway, Client(gateway.base_url, KEY, retries=0) as client:
+            for _ in range(2):
+                with pytest.raises(e.SettingError, match="nothing was sent"):
+                    client.chat([{"role": "user", "content": "Hello"}], model="m")
+            assert (proxy.asked, gateway.asked) == ([], [])
+
     def test_no_proxy_and_this_machine_go_without(
         self, proxy: ScriptedGateway, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -15,6 +15,7 @@ import pytest
 from fuzzing import CHUNKS, EXPORT, JSON, NOTEBOOK, RECORDS, check_answer, check_record, mutated, packed, read
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from kernels import KEY
 from scripted import DONE, ScriptedGateway, event, reply, scripted
 
 from mixroute_magic import Client, Conversation, MixRouteError
@@ -26,6 +27,7 @@ from mixroute_magic.conversation.saved import SavedNotebook
 from mixroute_magic.errors import HistoryError
 from mixroute_magic.gateway.faults import Refusal
 from mixroute_magic.gateway.thinking import told_apart
+from mixroute_magic.secrecy import Secret
 from mixroute_magic.wire import Chunk
 
 if TYPE_CHECKING:
@@ -297,6 +299,10 @@ def refused(body: bytes) -> None:
     Refusal.read(400, {}, body, "gateway.test").error()
 
 
+def hidden(times: int) -> None:
+    Secret().made_of(KEY).hidden(f"{KEY} " * times)
+
+
 LONG: dict[str, tuple[int, Callable[[int], None]]] = {
     "blanks in a message": (2000, lambda size: refused(b'{"error": "a' + b" " * size + b'b"}')),
     "titles of a page": (2000, lambda size: refused(b"<html>" + b"<title>" * size)),
@@ -304,6 +310,8 @@ LONG: dict[str, tuple[int, Callable[[int], None]]] = {
     "blank lines before an answer": (1500, lambda size: blank_lines("", size)),
     "blank lines in the reasoning": (1500, lambda size: blank_lines("<think>x", size)),
     "calls with ids": (1000, lambda size: calls(size, id=str, name=lambda _: "f", arguments=lambda _: "{}")),
+    "pieces of one call's name": (2000, lambda size: calls(size, index=lambda _: 0, name=lambda n: f"name {n}" * 20)),
+    "a key again and again": (500, hidden),
     "pieces of one call": (2000, lambda size: calls(size, index=lambda _: 0, arguments=lambda _: "a word and another")),
 }
 

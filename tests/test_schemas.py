@@ -416,6 +416,19 @@ class TestAsking:
             assert len(ran.lines) == 2
             assert gateway.asked == []
 
+    def test_a_refusal_after_the_first_word_is_told_and_nothing_is_asked_again(self, desk: Desk) -> None:
+        broken = answer(
+            delta('{"half'), event({"error": {"code": 400, "message": "no valid JSON for response_format"}})
+        )
+        with scripted(broken, whole(GOOD), whole(GOOD)) as gateway:
+            desk.begin(gateway)
+            ran = desk.ask("--schema City -m a-model", "broken")
+            assert ran.status == "error"
+            assert "no valid JSON for response_format" in ran.lines[0]
+            assert len(gateway.asked) == 1
+            assert desk.ask("--schema City -m a-model", "whole").status == "ok"
+            assert gateway.bodies[1]["response_format"] == FORMAT
+
     def test_a_dry_run_shows_it_and_parses_nothing(self, desk: Desk) -> None:
         with scripted(whole(GOOD)) as gateway:
             desk.begin(gateway)

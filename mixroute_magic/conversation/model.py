@@ -203,7 +203,8 @@ class Conversation:
             self._cells.ran(run.cell)
             cell = self._cells[run.cell]
             if cell.run_id != run.id:
-                cell = Cell(run.id, run.number, before=cell.turns)
+                # Of a run that was interrupted before it recorded anything, what it had put aside.
+                cell = Cell(run.id, run.number, before=cell.turns or cell.before)
             self._cells[run.cell] = replace(cell, next_place=cell.next_place + 1)
             return cell.next_place
 

@@ -218,8 +218,8 @@ class Client:
     def is_demo(self) -> bool:
         """Say whether the offline demo gateway answers here; only this machine is asked, and only once."""
         if self._demo is None:
-            self._demo = is_loopback(self.base_url) and self._has_demo_header()
-        return self._demo
+            self._demo = self._has_demo_header() if is_loopback(self.base_url) else False
+        return self._demo or False
 
     def send(self, request: Request, on_retry: OnRetry | None = None) -> Generator[Chunk]:
         """Send a request and yield its chunks; see `stream`."""
@@ -251,12 +251,13 @@ class Client:
     def __repr__(self) -> str:
         return f"Client(base_url={without_any_key(self.base_url)!r})"
 
-    def _has_demo_header(self) -> bool:
+    def _has_demo_header(self) -> bool | None:
+        """Return ``None`` where nothing has answered, so that it is asked again."""
         try:
             with self._line.request("GET", "/models", timeout=5.0) as response:
                 return _DEMO_HEADER in response.headers
         except MixRouteError:
-            return False
+            return None
 
     def _attempt(self, request: Request) -> tuple[list[Chunk], Generator[Chunk]]:
         """Send once and read up to the first word, the last point where sending again is harmless."""

@@ -13,6 +13,7 @@ from http.client import HTTPResponse
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
+from requests import Response, Session
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
@@ -21,7 +22,7 @@ from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConn
 if TYPE_CHECKING:
     from urllib3 import ProxyManager
 
-__all__ = ["Adapter", "OpenSockets"]
+__all__ = ["OneHost", "OpenSockets"]
 
 
 class OpenSockets:
@@ -48,7 +49,19 @@ class OpenSockets:
                     socket.socket.shutdown(sock, socket.SHUT_RDWR)  # below TLS, which another thread may be using
 
 
-class Adapter(HTTPAdapter):
+class OneHost(Session):
+    """Sends to the host that it is given and to no other, over sockets that can be ended."""
+
+    def __init__(self, sockets: OpenSockets) -> None:
+        super().__init__()
+        for scheme in ("http://", "https://"):
+            self.mount(scheme, _Adapter(sockets))
+
+    def get_redirect_target(self, resp: Response) -> None:
+        """Prepare no redirect, either: of an address that cannot be read nothing but an open socket would be left."""
+
+
+class _Adapter(HTTPAdapter):
     """Makes connections that tell their sockets, to gateways and to proxies."""
 
     def __init__(self, sockets: OpenSockets) -> None:

@@ -140,7 +140,7 @@ class Refusal:
 
     def _by_status(self, said: str) -> tuple[type[MixRouteError], str, str]:
         kind, what, hint = _BY_STATUS.get(self.status) or _BY_CLASS.get(self.status // 100, _BY_CLASS[5])
-        if 300 <= self.status < 400 and urlsplit(self.message).netloc not in {"", self.host}:
+        if 300 <= self.status < 400 and _host_in(self.message) not in {"", self.host}:
             hint = "Perhaps a Wi-Fi's login page answers instead: open it in a browser, then run the cell again."
         if kind is RateLimitError and self.retry_after:
             hint = f"Run the cell again in {_duration(self.retry_after)}."
@@ -290,6 +290,13 @@ def _status_in(data: Mapping[str, Any]) -> int:
     code = error.get("code") if isinstance(error, Mapping) else data.get("code")
     number = _number(name_of(code)) or 0
     return int(number) if 400 <= number < 600 else 200
+
+
+def _host_in(address: str) -> str:
+    try:
+        return urlsplit(address).netloc
+    except ValueError:
+        return ""
 
 
 def _short(text: str) -> str:

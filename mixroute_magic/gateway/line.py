@@ -22,9 +22,9 @@ from mixroute_magic.secrecy import Secret, without_any_key
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from requests import PreparedRequest, Response, Session
+    from requests import PreparedRequest, Response
 
-    from mixroute_magic.gateway.connections import OpenSockets
+    from mixroute_magic.gateway.connections import OneHost, OpenSockets
 
 __all__ = ["Line"]
 
@@ -45,7 +45,7 @@ class Line:
         self._host = host_of(base_url)
         self._key = _key_source(api_key)
         self._secret = Secret()
-        self._session: Session | None = None
+        self._session: OneHost | None = None
         self._sockets: OpenSockets | None = None
         self.cancelled = threading.Event()
 
@@ -86,22 +86,19 @@ class Line:
         if self.secret().is_in(body.decode()):
             raise TemplateError("The request contains your API key; nothing was sent.", "Take it out, and ask again.")
 
-    def _connection(self) -> Session:
+    def _connection(self) -> OneHost:
         if self._session is None:
-            import requests
-
-            from mixroute_magic.gateway.connections import Adapter, OpenSockets
+            from mixroute_magic.gateway.connections import OneHost, OpenSockets
 
             self._sockets = OpenSockets()
             if self.cancelled.is_set():  # it may have been before there were sockets to end
                 self._sockets.end()
-            self._session = requests.Session()
-            self._session.verify = _certificates() or True
-            for scheme in ("http://", "https://"):
-                self._session.mount(scheme, Adapter(self._sockets))
-            self._session.headers["Accept-Encoding"] = "identity"  # compressed, a proxy may hold words back
-            self._session.headers["User-Agent"] = "mixroute-magic"
-            self._session.trust_env = not is_loopback(self._base_url)  # no proxy leads to this machine
+            session = OneHost(self._sockets)
+            session.verify = _certificates() or True
+            session.headers["Accept-Encoding"] = "identity"  # compressed, a proxy may hold words back
+            session.headers["User-Agent"] = "mixroute-magic"
+            session.trust_env = not is_loopback(self._base_url)  # no proxy leads to this machine
+            self._session = session  # last: what fails or is interrupted above leaves none that is half set up
         return self._session
 
     def key(self) -> str | None:
@@ -149,7 +146,7 @@ class Line:
         except MixRouteError as error:
             error.redact(lambda text: without_any_key(self.hide(text)))
             raise
-        except (OSError, ValueError) as error:  # a ValueError is what requests makes of a redirect to no address
+        except OSError as error:
             raise connection_error(error, self._host, timeout) from None
         except Exception as error:
             if not type(error).__module__.startswith("urllib3."):

@@ -29,6 +29,7 @@ _PIECE = 65536
 _LARGEST_EVENT = 16 * 2**20
 _MOST_LINES = 10_000  # of one event: the parser copies what it has of it at each
 _LARGEST_REPLY = 64 * 2**20
+_LARGEST_STREAM = 256 * 2**20  # of which an event's own fields are most
 _LINGER_SECONDS = 0.05
 # GLM's, OpenRouter's and DeepSeek's words for an answer that broke, under which others would report success.
 _BROKEN_OFF = frozenset({"network_error", "error", "aborted", "insufficient_system_resource"})
@@ -155,6 +156,7 @@ class _Feed:
         self._raw = raw
         self.beginning = b""
         self.pending = 0
+        self._size = 0
         self._lines = 0  # since the last blank one
 
     @property
@@ -173,8 +175,11 @@ class _Feed:
             held.append(_marked(text, line_start=line_start))
             line_start = text.endswith("\n") if text else line_start
             self.pending += len(piece)
+            self._size += len(piece)
             if self.pending > _LARGEST_EVENT:
                 raise StreamError("One event of the answer is larger than 16 MiB.", "Try another model with -m.")
+            if self._size > _LARGEST_STREAM:
+                raise StreamError("The answer is larger than 256 MiB.", "Ask for less: --max-tokens N.")
             if "\n" in text:
                 yield b"".join(held)
                 held.clear()

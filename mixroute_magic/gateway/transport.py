@@ -28,19 +28,23 @@ def connection_error(error: Exception, host: str, timeout: float) -> APIConnecti
 
     reason = _reason(error)
     if isinstance(error, http.ConnectTimeout):
-        return APITimeoutError(
-            f"{host} could not be reached within {min(CONNECT_SECONDS, timeout):g} s.", _NETWORK_HINT
-        )
+        within = f"{min(CONNECT_SECONDS, timeout):g} s"
+        return _unsent(APITimeoutError(f"{host} could not be reached within {within}.", _NETWORK_HINT))
     if isinstance(error, http.Timeout | transport.TimeoutError | TimeoutError):
         hint = "The model may be busy: run the cell again, or raise the limit: %config MixRoute.timeout = 600."
         return APITimeoutError(f"{host} sent nothing for {timeout:g} s.", hint)
     if isinstance(error, http.SSLError | transport.SSLError):
-        return APIConnectionError(f"No safe connection to {host}{reason}", _CERTIFICATE_HINT)
+        return _unsent(APIConnectionError(f"No safe connection to {host}{reason}", _CERTIFICATE_HINT))
     if isinstance(error, http.InvalidProxyURL | http.InvalidSchema | http.ProxyError):
-        return _of_proxy(error, host, reason)
+        return _unsent(_of_proxy(error, host, reason))
     if isinstance(error, http.ConnectionError) and not isinstance(error.__context__, transport.ProtocolError):
-        return APIConnectionError(f"{host} cannot be reached{reason}", _NETWORK_HINT)
+        return _unsent(APIConnectionError(f"{host} cannot be reached{reason}", _NETWORK_HINT))
     return APIConnectionError(f"The connection to {host} broke{reason}", "Run the cell again.")
+
+
+def _unsent(error: APIConnectionError) -> APIConnectionError:
+    error.unsent = True
+    return error
 
 
 def _of_proxy(error: Exception, host: str, reason: str) -> APIConnectionError:

@@ -44,22 +44,22 @@ GUARDS = [
         "unechoed(replay(recorded, paced=paced), session.credentials.secret())",
         "replay(recorded, paced=paced)",
     ),
-    Guard("the model's name", "labelled", "wire", "model=self._clean(self._model)", "model=self._model"),
+    Guard("the model's name", "labelled", "reply", "model=self._clean(self._model)", "model=self._model"),
     Guard(
         "why it ended",
         "ended",
-        "wire",
+        "reply",
         "self._finish_reason and self._clean(self._finish_reason)",
         "self._finish_reason",
     ),
     Guard(
         "the id of the request",
         "numbered",
-        "wire",
+        "reply",
         "self._request_id and self._clean(self._request_id)",
         "self._request_id",
     ),
-    Guard("arguments of a call", "called", "wire", "call.cleaned(self._clean)", "call"),
+    Guard("arguments of a call", "called", "reply", "call.cleaned(self._clean)", "call"),
     Guard("the list of models", "listed", "gateway.client", "model.cleaned(self._line.hide)", "model"),
     Guard("a refusal", "quoted", "gateway.line", "error.redact(lambda text: without_any_key(self.hide(text)))", "pass"),
     Guard(
@@ -98,7 +98,7 @@ GUARDS = [
     Guard("headers out of form in the log", "logged", "gateway.connections", "response_class = _Unlogged", "pass"),
     Guard("what http.client prints", "debugged", "gateway.connections", "debuglevel = 0", "pass"),
     # Where a request goes.
-    Guard("redirects", "redirected", "gateway.line", "allow_redirects=False", "allow_redirects=True"),
+    Guard("redirects", "redirected", "gateway.connections", "def get_redirect_target(", "def _nowhere("),
     Guard("plain http", "unencrypted", "gateway.address", 'parts.scheme == "http" and not allow_http', "False"),
     Guard("a key in the address", "in_the_address", "session", "if self.credentials.is_in(address):", "if False:"),
     Guard(
@@ -149,7 +149,7 @@ GUARDS = [
     Guard("a line", "on_the_line", "magics", "refuse_key(text, self.session.credentials.is_in)", "refuse_key(text)"),
     Guard("a line with the key of another", "of_another_on_the_line", "arguments", "re.search(_KEY, text) or", ""),
     # What the notebook keeps and shows.
-    Guard("the lines of any error", "failed", "magics", "error.redact(session.credentials.redact)", "pass"),
+    Guard("the lines of any error", "failed", "magics", "error.redact(magics.session.credentials.redact)", "pass"),
     Guard("what a column says", "compared", "asked", "map(self._redact, lines)", "lines"),
     Guard("what is chosen", "chosen", "choosing", 'if session.credentials.is_in(f"{told}"):', "if False:"),
     Guard("the table of settings", "set_up", "choosing", '["system prompt", clean(', '["system prompt", ('),

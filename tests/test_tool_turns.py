@@ -575,7 +575,7 @@ class TestTerminal:
             f"add(a=2, b=3)\n{QUESTION}maybe\nadd(a=2, b=3)\n{QUESTION}y\n"
             "\nrunning add …\nadding aloud\n\nadd(a=2, b=3) → 5\n\nIt is five.\n\nDone."
         )
-        assert "Interrupted: nothing had arrived" in after
+        assert "Interrupted: the model asked for add, and had not answered yet." in after
         assert last.count("Next.") == 1
         check(gateway.bodies)
 

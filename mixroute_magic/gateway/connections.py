@@ -58,7 +58,7 @@ class OneHost(Session):
             self.mount(scheme, _Adapter(sockets))
 
     def get_redirect_target(self, resp: Response) -> None:
-        """Prepare no redirect, either: of an address that cannot be read nothing but an open socket would be left."""
+        """Follow no redirect: the key goes to no other host."""
 
 
 class _Adapter(HTTPAdapter):

@@ -71,7 +71,6 @@ class Line:
             auth=_Bearer(self.key()),
             stream=True,
             timeout=(min(CONNECT_SECONDS, timeout), timeout),
-            allow_redirects=False,  # the key goes to no other host
         )
         if response.status_code == HTTPStatus.OK:
             return response

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,11 +21,17 @@ MEMORY, CHINESE_MEMORY = FOLDER / "memory.ipynb", FOLDER / "memory.zh-Hant.ipynb
 USAGE, CHINESE_USAGE = FOLDER / "usage.ipynb", FOLDER / "usage.zh-Hant.ipynb"
 
 
-def run(path: Path) -> NotebookNode:
-    """Run a notebook to its end; a failing cell raises."""
-    notebook = nbformat.read(path, as_version=nbformat.NO_CONVERT)
-    NotebookClient(notebook, kernel_name="python3", timeout=120).execute()
-    return notebook
+@pytest.fixture(scope="module")
+def ran() -> dict[Path, NotebookNode]:
+    """Return all notebooks as they are once they have run; at the same time, since most of it is the demo's pace."""
+    notebooks = {path: nbformat.read(path, as_version=nbformat.NO_CONVERT) for path in FOLDER.glob("*.ipynb")}
+
+    async def run() -> None:
+        clients = (NotebookClient(notebook, kernel_name="python3", timeout=240) for notebook in notebooks.values())
+        await asyncio.gather(*(client.async_execute() for client in clients))
+
+    asyncio.run(run())  # a failing cell raises
+    return notebooks
 
 
 def turn_records(notebook: NotebookNode) -> list[dict[str, Any]]:
@@ -39,8 +46,8 @@ def shown(notebook: NotebookNode, cell_id: str) -> str:
 
 
 @pytest.mark.parametrize(("path", "name"), [(ENGLISH, "Ada"), (CHINESE, "小雅")], ids=["English", "Chinese"])
-def test_a_quickstart_runs_without_a_key_and_remembers(path: Path, name: str) -> None:
-    notebook = run(path)
+def test_a_quickstart_runs_without_a_key_and_remembers(ran: dict[Path, NotebookNode], path: Path, name: str) -> None:
+    notebook = ran[path]
     turns = turn_records(notebook)
     assert len(turns) == 6
     assert all(turn["status"] == "complete" and turn["demo"] for turn in turns)
@@ -54,8 +61,10 @@ def test_a_quickstart_runs_without_a_key_and_remembers(path: Path, name: str) ->
 @pytest.mark.parametrize(
     ("path", "name", "other"), [(MEMORY, "Ada", "Alan"), (CHINESE_MEMORY, "小雅", "小華")], ids=["English", "Chinese"]
 )
-def test_how_memory_works_runs_without_a_key_and_shows_what_it_says(path: Path, name: str, other: str) -> None:
-    notebook = run(path)
+def test_how_memory_works_runs_without_a_key_and_shows_what_it_says(
+    ran: dict[Path, NotebookNode], path: Path, name: str, other: str
+) -> None:
+    notebook = ran[path]
     assert all(turn["status"] == "complete" and turn["demo"] for turn in turn_records(notebook))
     assert all(f"**{name}**" in shown(notebook, cell) for cell in ("asked", "continue", "main-asked", "replay"))
     assert f"**{other}**" in shown(notebook, "other-asked")
@@ -68,8 +77,10 @@ def test_how_memory_works_runs_without_a_key_and_shows_what_it_says(path: Path, 
     [(TOOLS, "Taipei", "Tainan"), (CHINESE_TOOLS, "台北", "台南")],
     ids=["English", "Chinese"],
 )
-def test_tools_schemas_and_images_run_without_a_key(path: Path, city: str, other: str) -> None:
-    notebook = run(path)
+def test_tools_schemas_and_images_run_without_a_key(
+    ran: dict[Path, NotebookNode], path: Path, city: str, other: str
+) -> None:
+    notebook = ran[path]
     assert all(turn["status"] == "complete" and turn["demo"] for turn in turn_records(notebook))
     assert f'get_weather(city="{city}") → {{"city":"{city}","temperature":28,' in shown(notebook, "tool")
     assert f'get_population(city="{other}") → 1856642' in shown(notebook, "async")
@@ -82,8 +93,10 @@ def test_tools_schemas_and_images_run_without_a_key(path: Path, city: str, other
 
 
 @pytest.mark.parametrize(("path", "thread"), [(USAGE, "cost"), (CHINESE_USAGE, "費用")], ids=["English", "Chinese"])
-def test_the_report_of_a_notebook_is_what_the_gateway_reported_to_it(path: Path, thread: str) -> None:
-    notebook = run(path)
+def test_the_report_of_a_notebook_is_what_the_gateway_reported_to_it(
+    ran: dict[Path, NotebookNode], path: Path, thread: str
+) -> None:
+    notebook = ran[path]
     answers = [answer for turn in turn_records(notebook) for answer in turn.get("alternatives", [turn])]
     assert len(answers) == 4
     spent: dict[str, Counter[str]] = {}

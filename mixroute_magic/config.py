@@ -41,7 +41,7 @@ class MixRoute(Configurable):
     retries = Any(2, help="How often a request is tried again before its first word.").tag(config=True)
     allow_http = Bool(False, help="Allow http:// to other machines: the key then travels unencrypted.").tag(config=True)
     ledger_url = Unicode(
-        help="SQLAlchemy URL of the usage ledger. Default: MIXROUTE_LEDGER_URL, else a file in Jupyter's data folder."
+        help="URL of the usage ledger (SQLite or PostgreSQL). Default: MIXROUTE_LEDGER_URL, else a file of this user's."
     ).tag(config=True)
     prices = Any(
         {},

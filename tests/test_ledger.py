@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from benchmarks import ledger_processes
+from ledgers import totals
 
+from mixroute_magic.errors import SettingError
 from mixroute_magic.reply import Reply
 from mixroute_magic.usage.ledger import Ledger
 from mixroute_magic.usage.totals import COUNTS, TokenSum
@@ -141,7 +143,7 @@ def test_totals_are_by_model_of_this_session_with_the_demo_apart(recorder: Recor
     elsewhere.ledger.finish(elsewhere.ledger.begin(**ASKED), status="complete", reply=REPLY)
     elsewhere.ledger.close()
 
-    deepseek, glm, demo = ledger.totals()
+    deepseek, glm, demo = totals(ledger)
     assert (deepseek.model, deepseek.requests, deepseek.statuses) == ("deepseek-r1", 1, Counter(unfinished=1))
     assert (glm.model, glm.demo, glm.requests) == ("glm-5", False, 3)
     assert glm.statuses == Counter(complete=2, interrupted=1)
@@ -151,7 +153,7 @@ def test_totals_are_by_model_of_this_session_with_the_demo_apart(recorder: Recor
 
 
 def test_a_session_without_requests_has_no_totals(recorder: Recorder) -> None:
-    assert recorder.ledger.totals() == []
+    assert totals(recorder.ledger) == []
     assert recorder.warnings == []
 
 
@@ -206,8 +208,8 @@ def test_threads_share_a_ledger(data_dir: Path, url: str | None) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    (totals,) = here.ledger.totals()
-    assert (totals.statuses, totals.input_tokens) == (Counter(complete=40), TokenSum(1000))
+    (sums,) = totals(here.ledger)
+    assert (sums.statuses, sums.input_tokens) == (Counter(complete=40), TokenSum(1000))
     assert here.warnings == []
     here.ledger.close()
 
@@ -270,8 +272,8 @@ def test_an_old_ledger_is_brought_up_to_date_and_a_newer_one_is_used_as_it_is(re
     assert {name: old[name] for name in unknown} == unknown
     assert (old["round"], old["attempt"], old["replayed"], old["colour"]) == (1, 1, 0, "blue")
     assert (new["input_tokens"], new["colour"]) == (25, "blue")
-    (totals,) = recorder.ledger.totals()
-    assert (totals.requests, totals.input_tokens) == (3, TokenSum(55))
+    (sums,) = totals(recorder.ledger)
+    assert (sums.requests, sums.input_tokens) == (3, TokenSum(55))
     assert recorder.warnings == []
 
 
@@ -344,7 +346,7 @@ def test_a_corrupt_ledger_warns_and_a_new_one_is_made_where_it_was_moved_away(re
     path.parent.mkdir(parents=True)
     path.write_bytes(b"this was a database once " * 100)
     assert recorder.ledger.begin(**ASKED) is None
-    assert recorder.ledger.totals() == []
+    assert totals(recorder.ledger) == []
     (warning,) = recorder.warnings
     assert "(file is not a database)" in warning
     path.rename(path.with_suffix(".damaged"))
@@ -376,7 +378,7 @@ def test_a_read_only_ledger_warns_and_can_still_be_read(tmp_path: Path) -> None:
     assert reader.ledger.begin(**ASKED) is None
     (warning,) = reader.warnings
     assert "(attempt to write a readonly database)" in warning
-    assert [totals.requests for totals in reader.ledger.totals()] == [1]
+    assert [sums.requests for sums in totals(reader.ledger)] == [1]
     reader.ledger.close()
 
 
@@ -400,16 +402,21 @@ resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     [
         ("", "ArgumentError"),
         ("sk-test", "ArgumentError"),
-        ("nosuchdatabase://ada:sk-test@localhost/usage", "NoSuchModuleError"),
+        ("mysql+pymysql://ada:sk-test@localhost/usage", "ArgumentError"),
+        ("postgresql+nosuchdriver://ada:sk-test@localhost/usage", "NoSuchModuleError"),
         ("postgresql://ada:sk-test@wor:sk-test@localhost/usage", "ValueError"),
     ],
 )
 def test_a_url_that_cannot_be_used_warns_without_showing_its_password(url: str, reason: str) -> None:
     here = Recorder(url)
     assert here.ledger.begin(**ASKED) is None
-    assert here.ledger.totals() == []
+    assert totals(here.ledger) == []
     (warning,) = here.warnings
     assert f"The token ledger cannot be used ({reason}): answers are not affected" in warning
+    assert warning.endswith("Set MIXROUTE_LEDGER_URL to a SQLite or PostgreSQL database.")
+    with pytest.raises(SettingError) as refused:
+        here.ledger.read(lambda _connection: True)
+    assert refused.value.hint == "Set MIXROUTE_LEDGER_URL to a SQLite or PostgreSQL database and restart the kernel."
     assert "sk-test" not in warning
 
 

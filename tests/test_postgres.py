@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from benchmarks import ledger_processes
 from kernels import Kernel
+from ledgers import totals
 from postgres import PASSWORD, Postgres
 from scripted import DONE, STOP, USAGE, Until, answer, delta, scripted, whole
 from sqlalchemy import create_engine
@@ -99,8 +100,8 @@ def test_a_request_is_a_row_with_its_times_in_utc(person: Person, postgres: Post
     [[_, _, status, began, finished, *tokens]] = postgres.run(f"SELECT {columns} FROM requests", database)
     assert (status, began, tokens) == ("complete", started, ["25", "100"])
     assert float(started) <= float(finished) <= time.time()
-    [totals] = person.ledger.totals()
-    assert (totals.requests, totals.input_tokens.known, totals.cached_tokens.unknown) == (1, 25, 1)
+    [sums] = totals(person.ledger)
+    assert (sums.requests, sums.input_tokens.known, sums.cached_tokens.unknown) == (1, 25, 1)
     assert person.warnings == []
 
 
@@ -160,7 +161,10 @@ def test_a_connection_lost_in_mid_request_costs_neither_answer_nor_row(
         person.ledger.finish(entry, status="complete", reply=REPLY)
         person.ask()
         [warning] = person.warnings
-        assert "The token ledger cannot be used (OperationalError): answers are not affected" in warning
+        assert (
+            "The token ledger cannot be used (OperationalError: no server listens there): answers are not affected"
+            in warning
+        )
         assert PASSWORD not in warning
         assert (data_dir / "mixroute" / "ledger-unsent.sqlite").stat().st_mode & 0o777 == 0o600
     assert postgres.run(COUNTED, database) == [["unfinished", "1", "", "1"]]
@@ -179,10 +183,10 @@ def test_what_waits_is_delivered_by_the_next_kernel_or_when_somebody_looks(
     here = Person(postgres.url(database))
     with stopped(postgres):
         entry = here.ledger.begin(**ASKED)  # the server was never reachable
-        assert here.ledger.totals() == []
+        assert totals(here.ledger) == []
         assert len(here.warnings) == 2  # once, and whenever somebody looks
-    [totals] = here.ledger.totals()
-    assert totals.statuses == {"unfinished": 1}
+    [sums] = totals(here.ledger)
+    assert sums.statuses == {"unfinished": 1}
     assert here.warnings[2:] == [
         "The token ledger can be used again, and has got 1 request that waited on this machine."
     ]
@@ -230,8 +234,8 @@ def test_a_locked_ledger_keeps_a_chat_waiting_for_seconds_and_then_not_again(
     person.ledger.finish(entry, status="complete", reply=REPLY)  # does not wait again, else it would not be kept
     locking.communicate("ROLLBACK;\n")
     assert postgres.run(COUNTED, database) == [["complete", "1", "25", "1"]]
-    [totals] = person.ledger.totals()
-    assert (totals.statuses, totals.input_tokens.known) == ({"complete": 2}, 50)
+    [sums] = totals(person.ledger)
+    assert (sums.statuses, sums.input_tokens.known) == ({"complete": 2}, 50)
 
 
 def test_only_what_is_wrong_with_a_row_is_taken_for_a_refusal_of_it(
@@ -297,7 +301,7 @@ def test_a_server_that_is_stopped_and_started_while_many_write_loses_no_row_and_
         enough.set()
         total = sum(work.result() for work in working)
     for here in people:
-        here.ledger.totals()
+        totals(here.ledger)
         here.ledger.close()
     warnings = [text for here in people for text in here.warnings]
     assert postgres.run(COUNTED, database) == [["complete", str(total), str(25 * total), str(total)]], warnings
@@ -320,6 +324,7 @@ def test_the_page_shows_the_answer_whatever_becomes_of_the_server(
             looked = kernel.run("%usage")
         assert (ran.status, looked.status) == ("ok", "error")
         assert "The token ledger cannot be read." in looked.lines[0]
+        assert looked.lines[1] == "Check the server and MIXROUTE_LEDGER_URL: the warning says what is wrong."
         assert "half, whole" in ran.markdown
         assert ran.text.count("answers are not affected") == looked.text.count("answers are not affected") == 1
         assert postgres.run(COUNTED, database) == [["unfinished", "1", "", "1"]]
@@ -342,7 +347,7 @@ def roles(postgres: Postgres) -> str:
     """A database whose tables its owner has made, and in which ada and bob are students, and grace teaches."""
     name = postgres.new_database()
     owner = Person(postgres.url(name))
-    assert owner.ledger.totals() == owner.warnings == []
+    assert totals(owner.ledger) == owner.warnings == []
     owner.ledger.close()
     script = (ROOT / "docs" / "ledger-roles.sql").read_text()
     postgres.run(script, name)
@@ -373,8 +378,8 @@ def test_students_see_and_change_their_own_rows_only_and_a_teacher_sees_all(
         here = Person(postgres.url(roles, name), session="the same")
         here.ask()
         entry = here.ledger.begin(**ASKED)
-        [totals] = here.ledger.totals()
-        assert totals.statuses == (
+        [sums] = totals(here.ledger, "the same")
+        assert sums.statuses == (
             {"complete": 3, "unfinished": 3} if name == "grace" else {"complete": 1, "unfinished": 1}
         )
         assert here.warnings == []
@@ -444,8 +449,8 @@ def test_who_may_not_make_tables_uses_those_that_the_owner_has_made(
     made = tables(postgres.url(database), data_dir / "owner")
     assert (made.returncode, made.stdout, made.stderr) == (0, "The ledger's tables are there and up to date.\n", "")
     postgres.run((ROOT / "docs" / "ledger-roles.sql").read_text(), database)
-    [totals] = early.ledger.totals()
-    assert totals.statuses == {"complete": 1}
+    [sums] = totals(early.ledger)
+    assert sums.statuses == {"complete": 1}
     early.ledger.close()
 
 
@@ -454,6 +459,22 @@ def test_tables_that_cannot_be_made_are_complained_about(postgres: Postgres, rol
     assert (refused.returncode, refused.stdout) == (1, "")
     assert "InsufficientPrivilege" in refused.stderr
     assert PASSWORD not in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "reason"),
+    [
+        (PASSWORD, f"{PASSWORD[:-1]}-@wrong", "OperationalError: the host is not known"),
+        (PASSWORD, f"{PASSWORD}-wrong", "OperationalError: the user or the password is wrong"),
+        ("/postgres", "/nosuch", "OperationalError: there is no such database"),
+    ],
+)
+def test_whoever_makes_the_tables_is_told_what_is_wrong_with_the_address(
+    postgres: Postgres, tmp_path: Path, before: str, after: str, reason: str
+) -> None:
+    refused = tables(postgres.url("postgres").replace(before, after), tmp_path)
+    assert f"cannot be used ({reason})" in refused.stderr
+    assert PASSWORD[:-1] not in refused.stderr
 
 
 def test_making_the_tables_needs_an_address(tmp_path: Path) -> None:
@@ -473,7 +494,7 @@ def test_of_sixteen_requests_at_once_as_many_are_admitted_as_the_budget_has_room
     start = threading.Barrier(len(people))
 
     def ask(here: Person) -> bool:
-        here.ledger.totals()  # opens it
+        totals(here.ledger)  # opens it
         start.wait()
         try:
             here.ledger.begin(**ASKED, reserved_tokens=1_000)

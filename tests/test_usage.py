@@ -67,7 +67,7 @@ class Desk:
 
     def spend(self, *, times: int = 1, at: datetime | None = None, **said: Any) -> None:
         """Put rows into the ledger, by default into this session and now."""
-        self.session.ledger.totals()  # makes the tables
+        self.session.ledger.read(lambda _connection: True)  # makes the tables
         with closing(sqlite3.connect(self.folder / "ledger.sqlite")) as database, database:
             for _ in range(times):
                 row = ROW | {"session": self.session.id, "id": str(uuid.uuid4())} | said

@@ -39,7 +39,7 @@ class Database:
     Parameters
     ----------
     url
-        A SQLAlchemy URL; with ``None``, a private SQLite file in the Jupyter data directory.
+        A URL of SQLite or PostgreSQL; with ``None``, a private SQLite file in the Jupyter data directory.
     warn
         Called once, with what is wrong with it.
     """
@@ -82,6 +82,11 @@ class Database:
     def glance(self, work: Callable[[Connection], T]) -> T | None:
         """Do the work as `run` does; where the database is known to be out of reach, return ``None`` at once."""
         return self.run(work)
+
+    @property
+    def remedy(self) -> str:
+        """What to do where it cannot be read."""
+        return "Repair it or move it away, or set MIXROUTE_LEDGER_URL to another database and restart the kernel."
 
     def close(self) -> None:
         """Close it; the next use opens it again."""

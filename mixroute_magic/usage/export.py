@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
-from mixroute_magic.errors import MixRouteError, SettingError
+from mixroute_magic.errors import MixRouteError
 from mixroute_magic.usage.query import Scope, requests
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class Requests:
     Parameters
     ----------
     read
-        Does some work with a connection to the ledger's database; returns ``None`` where that cannot be used.
+        Does some work with a connection to the ledger's database, as `Ledger.read`.
     scope
         Which requests.
     """
@@ -140,11 +140,7 @@ class Requests:
             If the ledger cannot be read.
         """
         # What goes wrong on our side is no fault of the database, and must not be told as one.
-        found = self.read(lambda connection: _caught(lambda: work(connection)))
-        if found is None:
-            hint = "Repair it or move it away, or set MIXROUTE_LEDGER_URL to another database and restart the kernel."
-            raise SettingError("The token ledger cannot be read.", hint)
-        result, failure = found
+        result, failure = self.read(lambda connection: _caught(lambda: work(connection)))
         if failure is not None:
             raise failure
         return result  # type: ignore[no-any-return]

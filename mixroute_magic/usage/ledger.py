@@ -1,4 +1,4 @@
-"""What every request cost: one row each, in SQLite or in any database that SQLAlchemy knows.
+"""What every request cost: one row each, in SQLite or PostgreSQL.
 
 A row is committed when the request starts and filled in when it ends, so that a killed kernel leaves an
 ``unfinished`` row instead of nothing. Prompts, answers and keys are never stored.
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from mixroute_magic.reply import Reply
-    from mixroute_magic.usage.totals import Totals
 
 __all__ = ["Ledger", "user_name"]
 
@@ -36,14 +35,14 @@ T = TypeVar("T")
 class Ledger:
     """The requests of this session, and of all others that write to the same database.
 
-    No method raises because of the database: what cannot be recorded is warned about once, and costs no answer. The one
-    exception is `begin` while there is a budget, which could not be kept.
+    What cannot be recorded is warned about once, and costs no answer: no method raises because of the database but
+    `read`, and `begin` while there is a budget, which could not be kept.
     Threads may share a ledger. Nothing is opened, and nothing heavy imported, before the first use.
 
     Parameters
     ----------
     url
-        A SQLAlchemy URL; with ``None``, a private SQLite file in the Jupyter data directory.
+        A URL of SQLite or PostgreSQL; with ``None``, a private SQLite file in the Jupyter data directory.
     session
         What the totals are about: one id for a kernel's life.
     warn
@@ -234,15 +233,18 @@ class Ledger:
         self._database.write([row], record)
         del self._begun[before["id"]]  # not before: whoever is interrupted here tries again
 
-    def read(self, work: Callable[[Connection], T]) -> T | None:
-        """Return what comes of some work with the database, or warn and return ``None``."""
-        return self._database.run(work)
+    def read(self, work: Callable[[Connection], T]) -> T:
+        """Return what comes of some work with the database, which has to be something.
 
-    def totals(self) -> list[Totals]:
-        """Return the sums of this session's requests by model, demo and replayed ones apart."""
-        from mixroute_magic.usage.query import Scope, summarise
-
-        return self.read(lambda connection: summarise(connection, "model", Scope(self._session))) or []
+        Raises
+        ------
+        SettingError
+            If the database cannot be used, which is warned about, too.
+        """
+        found = self._database.run(work)
+        if found is None:
+            raise SettingError("The token ledger cannot be read.", self._database.remedy)
+        return found
 
     def notes(self) -> list[str]:
         """Say of which budgets most is spent by now, of each only once."""

@@ -1,14 +1,15 @@
-"""What a ledger on a database server needs that a file does not: an address that people paste, and short waits."""
+"""What a ledger on a database server needs that a file does not: an address that people paste, short waits, reasons."""
 
 from __future__ import annotations
 
+import re
 import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Engine
 
-__all__ = ["Pause", "connect_args", "limit_waits", "read_url", "target_of"]
+__all__ = ["Pause", "connect_args", "limit_waits", "read_url", "reason_of", "target_of"]
 
 # libpq's parameters (https://www.postgresql.org/docs/current/libpq-connect.html): a server that does not answer is
 # given up within seconds, also one whose network has gone while it was used. They give way to those of the URL.
@@ -22,6 +23,17 @@ _WAITS = {
 _LOCK_TIMEOUT = "5s"  # rows and tables are locked for milliseconds, so a longer lock is somebody's open transaction
 _LIBPQ = {"psycopg", "psycopg2"}
 
+# What the driver says of a connection that comes to nothing, and what is told of it.
+_REFUSALS = {
+    r"authentication failed|role .* does not exist": "the user or the password is wrong",
+    r"database .* does not exist": "there is no such database",
+    r"pg_hba\.conf": "the server lets nobody in from here",
+    r"Connection refused": "no server listens there",
+    r"resolve host|translate host name": "the host is not known",
+    r"connection slots|too many (clients|connections)": "the server has too many connections",
+    r"\bSSL\b": "an encrypted connection cannot be made",
+}
+
 
 def read_url(text: str) -> URL:
     """Return the address in SQLAlchemy's form; PostgreSQL's own two forms get the driver that comes with our extra.
@@ -29,13 +41,16 @@ def read_url(text: str) -> URL:
     Raises
     ------
     sqlalchemy.exc.ArgumentError, ValueError
-        If it is none, or names a kind of database that SQLAlchemy does not know.
+        If it is none, or names another kind of database than the two on which the ledger is tested.
     """
     from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
 
     url = make_url(text.strip())
     if url.drivername in {"postgres", "postgresql"}:
         url = url.set(drivername="postgresql+psycopg")
+    if url.get_backend_name() not in {"sqlite", "postgresql"}:
+        raise ArgumentError("neither SQLite nor PostgreSQL")
     url.get_dialect()
     return url
 
@@ -50,6 +65,19 @@ def connect_args(url: URL) -> dict[str, Any]:
     if url.get_driver_name() not in _LIBPQ:
         return {}
     return {name: value for name, value in _WAITS.items() if name not in url.query}
+
+
+def reason_of(error: Exception) -> str:
+    """Return what is wrong: the name of the error, and in our own words what the driver says of it, where we have some.
+
+    Neither the URL nor the driver's message is repeated. Either may hold a password, even a masked URL does when the
+    password has an ``@`` in it.
+    """
+    cause = getattr(error, "orig", None) or error
+    if isinstance(error, ImportError):
+        return str(error).partition("\n")[0]
+    told = next((words for said, words in _REFUSALS.items() if re.search(said, str(cause))), "")
+    return f"{type(cause).__name__}: {told}" if told else type(cause).__name__
 
 
 def limit_waits(engine: Engine) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from mixroute_magic.tables import counted
 from mixroute_magic.usage.database import Database, data_folder
-from mixroute_magic.usage.server import Pause, read_url, target_of
+from mixroute_magic.usage.server import Pause, read_url, reason_of, target_of
 from mixroute_magic.usage.spool import BATCH, Spool
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["Shared", "open_database"]
 
 T = TypeVar("T")
+
+_NO_ADDRESS = "Set MIXROUTE_LEDGER_URL to a SQLite or PostgreSQL database"
 
 
 def open_database(url: str | None, warn: Callable[[str], None]) -> Database:
@@ -63,6 +65,13 @@ class Shared(Database):
     def glance(self, work: Callable[[Connection], T]) -> T | None:
         """Do the work, or return ``None``: at once where trying would only make a chat wait again."""
         return self._try(work) if self._pause.over else None
+
+    @property
+    def remedy(self) -> str:
+        """What to do where it cannot be read."""
+        if self._spool is None:
+            return f"{_NO_ADDRESS} and restart the kernel."
+        return "Check the server and MIXROUTE_LEDGER_URL: the warning says what is wrong."
 
     @cached_property
     def _spool(self) -> Spool | None:
@@ -126,19 +135,10 @@ class Shared(Database):
         return reached
 
     def _complaint(self, error: Exception) -> str:
-        """Return the warning. Neither the URL nor the driver's message is repeated.
-
-        Either may hold a password, even a masked URL does when the password has an ``@`` in it.
-        """
-        cause = getattr(error, "orig", None) or error
-        reason = str(cause).partition("\n")[0] if isinstance(error, ImportError) else type(cause).__name__
-        what = f"The token ledger cannot be used ({reason}): answers are not affected"
+        what = f"The token ledger cannot be used ({reason_of(error)}): answers are not affected"
         if self._spool is None:
-            return f"{what}, but %usage will miss requests. Set MIXROUTE_LEDGER_URL to a database."
+            return f"{what}, but %usage will miss requests. {_NO_ADDRESS}."
         todo = "Check MIXROUTE_LEDGER_URL and the server."
         if isinstance(error, ImportError):
-            ours = (self._url or "").lstrip().startswith("postgres")
-            todo = "Install its driver: " + (
-                "pip install mixroute-magic[postgres]." if ours else "see SQLAlchemy's list."
-            )
+            todo = "Install its driver: pip install mixroute-magic[postgres]."
         return f"{what}. Requests wait on this machine until it can; %usage misses them until then. {todo}"

@@ -69,7 +69,7 @@ def _work(where: tuple[str | None, str], session: str, requests: int, go: Event,
     """Make requests, and tell of each write that it is done."""
     url, os.environ["JUPYTER_DATA_DIR"] = where
     ledger = Ledger(url, session=session, warn=lambda text: told.send(("warned", text)))
-    ledger.totals()  # opens it
+    ledger.read(lambda _connection: True)  # opens it
     told.send(("ready", ""))
     go.wait()
     for number in range(requests):

@@ -33,7 +33,7 @@ def fill(path: Path, number: int) -> None:
     from mixroute_magic.usage.ledger import Ledger
 
     ledger = Ledger(f"sqlite:///{path}", session="", warn=print)
-    ledger.totals()
+    ledger.read(lambda _connection: True)
     ledger.close()
     places = ", ".join("?" * len(COLUMNS))
     with closing(sqlite3.connect(path)) as database, database:

@@ -130,14 +130,26 @@ def test_a_refused_row_stays_and_is_in_nobodys_way(spool: Spool) -> None:
     assert spool.deliver(server.take) == batch
 
 
-def test_the_file_does_not_grow_for_ever(spool: Spool) -> None:
+def fill(path: Path, rows: int) -> None:
+    """Put copies of a row into the file, at once for the test's sake."""
+    with closing(sqlite3.connect(path)) as db, db:
+        copy = "INSERT INTO rows (id, target, row) SELECT ?, target, row FROM rows LIMIT 1"
+        db.executemany(copy, [(f"copy {number}",) for number in range(rows)])
+
+
+def test_the_file_does_not_grow_for_ever_and_the_oldest_are_given_up(spool: Spool) -> None:
     spool.keep(row(0))
-    with closing(sqlite3.connect(spool.path)) as db, db:
-        last = "INSERT INTO rows (rowid, id, target, row) SELECT ?, 'last', target, row FROM rows"
-        db.execute(last, (module.MOST_ROWS,))
-    spool.keep(row(1))
+    with closing(sqlite3.connect(spool.path)) as db, db:  # those between have been delivered
+        copy = "INSERT INTO rows (rowid, id, target, row) SELECT ?, 'far', target, row FROM rows"
+        db.execute(copy, (10 * module.MOST_ROWS,))
+    for _ in range(2):
+        assert spool.keep(row(1)) == 0
+    fill(spool.path, module.MOST_ROWS - 3)
+    assert spool.keep(row(1)) == 0
+    assert spool.keep(row(2)) == 1
     with closing(sqlite3.connect(spool.path)) as db:
-        assert db.execute("SELECT id FROM rows").fetchall() == [("last",), ("row 1",)]
+        assert db.execute("SELECT count(*) FROM rows").fetchone() == (module.MOST_ROWS,)
+        assert db.execute("SELECT id FROM rows WHERE id LIKE 'row%'").fetchall() == [("row 1",), ("row 2",)]
 
 
 def test_kernels_share_the_file(spool: Spool) -> None:
@@ -221,6 +233,16 @@ def test_where_rows_cannot_wait_either_that_is_said(kept: Path) -> None:
     assert f"What waits for the token ledger in {kept} cannot be read (file is not a database)." in unread
     assert "(OperationalError: no server listens there)" in out_of_reach
     assert f"Requests cannot wait in {kept} (file is not a database): %usage will miss them." in unwritten
+
+
+def test_whose_rows_are_given_up_is_told_once(kept: Path) -> None:
+    here = Person(f"postgresql://ada@127.0.0.1:{closed_port()}/usage")
+    here.ledger.begin(**ASKED)
+    fill(kept, module.MOST_ROWS - 1)
+    here.ledger.begin(**ASKED)
+    here.ledger.begin(**ASKED)
+    _, warning = here.warnings
+    assert warning == f"10,000 requests wait in {kept}: the oldest are given up, %usage misses them."
 
 
 def closed_port() -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from mixroute_magic.tables import counted
 from mixroute_magic.usage.database import Database, data_folder
 from mixroute_magic.usage.server import Pause, read_url, reason_of, target_of
-from mixroute_magic.usage.spool import BATCH, Spool
+from mixroute_magic.usage.spool import BATCH, MOST_ROWS, Spool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -40,6 +40,7 @@ class Shared(Database):
     def __init__(self, url: str | None, warn: Callable[[str], None]) -> None:
         super().__init__(url, warn)
         self._pause = Pause()
+        self._gave_up = False
         self._may_wait = True  # something in the spool: an earlier kernel may have left it
 
     def run(self, work: Callable[[Connection], T]) -> T | None:
@@ -97,10 +98,15 @@ class Shared(Database):
         if self._spool is None:
             return False
         try:
-            self._spool.keep(row)
+            given_up = self._spool.keep(row)
         except OSError as error:
             self._warn(f"Requests cannot wait in {self._spool.path} ({error}): %usage will miss them.")
             return False
+        if given_up and not self._gave_up:
+            self._gave_up = True
+            self._warn(
+                f"{MOST_ROWS:,} requests wait in {self._spool.path}: the oldest are given up, %usage misses them."
+            )
         self._may_wait = True
         return True
 

@@ -27,6 +27,9 @@ TIMES = ("started", "finished")  # columns that JSON has no type for
 _TABLE = """CREATE TABLE IF NOT EXISTS rows (
     id TEXT PRIMARY KEY, target TEXT NOT NULL, row TEXT NOT NULL, refused INTEGER NOT NULL DEFAULT 0)"""
 
+# Counted, and not told by their numbers: those of rows that are kept again, or were between others, are gone.
+_GIVE_UP = "DELETE FROM rows WHERE rowid IN (SELECT rowid FROM rows ORDER BY rowid DESC LIMIT -1 OFFSET ?)"
+
 
 class Spool:
     """What waits for one database; kernels share the file, and may write and deliver at once.
@@ -46,8 +49,8 @@ class Spool:
         self.path = path
         self._target = target
 
-    def keep(self, row: Mapping[str, Any]) -> None:
-        """Keep a row in place of what was kept of it before.
+    def keep(self, row: Mapping[str, Any]) -> int:
+        """Keep a row in place of what was kept of it before, and return how many rows had to be given up for it.
 
         Raises
         ------
@@ -60,7 +63,7 @@ class Spool:
             db.execute(_TABLE)
             values = (row["id"], self._target, json.dumps(row, default=datetime.isoformat))
             db.execute("INSERT OR REPLACE INTO rows (id, target, row) VALUES (?, ?, ?)", values)
-            db.execute("DELETE FROM rows WHERE rowid <= (SELECT max(rowid) FROM rows) - ?", (MOST_ROWS,))
+            return db.execute(_GIVE_UP, (MOST_ROWS,)).rowcount
 
     def deliver(self, take: Callable[[Sequence[Row]], Sequence[Row] | None]) -> int:
         """Hand over what is kept, those first that were refused least often, and return how many rows were taken.

@@ -235,7 +235,7 @@ def _count(value: Any) -> int | None:
     return count if 0 <= count < _MOST_TOKENS else None
 
 
-_MOST_TOKENS = 10**12  # what is more is no count of tokens
+_MOST_TOKENS = 2**30  # what is more is no count; and two of these fit a database's integer of four bytes
 
 
 def _first_count(*values: Any) -> int | None:

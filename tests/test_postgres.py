@@ -105,6 +105,15 @@ def test_a_request_is_a_row_with_its_times_in_utc(person: Person, postgres: Post
     assert person.warnings == []
 
 
+def test_more_tokens_than_a_column_holds_are_no_count(person: Person, postgres: Postgres, database: str) -> None:
+    usage = Usage.from_wire({"prompt_tokens": 4_294_967_295, "completion_tokens": 2**30 - 1})
+    reply = Reply("", "glm-5", usage=usage or Usage())
+    person.ledger.finish(person.ledger.begin(**ASKED), status="complete", reply=reply)
+    tokens = postgres.run("SELECT input_tokens, output_tokens FROM requests", database)
+    assert tokens == [["", str(2**30 - 1)]]
+    assert person.warnings == []
+
+
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres"])
 def test_an_address_as_people_paste_it_will_do(postgres: Postgres, database: str, data_dir: Path, scheme: str) -> None:
     here = Person(postgres.url(database, scheme=scheme) + "\n")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from mixroute_magic.errors import MixRouteError
 from mixroute_magic.tables import counted
-from mixroute_magic.usage.query import QUARTER, span, timeline
+from mixroute_magic.usage.query import QUARTER, spans, timeline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -90,18 +90,19 @@ def plot(reading: Callable[[Callable[[Connection], Any]], Any], scope: Scope, ab
         import matplotlib as mpl  # noqa: F401 - said before the ledger is read
     except ImportError as error:
         raise MixRouteError("--plot needs matplotlib, which is not installed.", "%pip install matplotlib") from error
-    limits = reading(lambda connection: span(connection, scope) or ())
-    if not limits:
-        raise MixRouteError(f"There is nothing to plot: no requests are recorded in {about} yet.")
-    step = _step(*limits)
+    found = reading(lambda connection: spans(connection, scope))
+    if not found:
+        raise MixRouteError(f"There is nothing to plot: {about} has no requests yet but replayed ones.")
+    demo = False not in found
+    step = _step(*found[demo])
     parts = reading(lambda connection: timeline(connection, scope, min(step, QUARTER)))
-    drawn = [(begins, part) for begins, part in parts if part.spent]
-    demo = not drawn
-    drawn = drawn or [(begins, part) for begins, part in parts if part.demo and not part.replayed]
-    silent = sum(part.requests for _, part in drawn if part.input_tokens.unknown or part.output_tokens.unknown)
+    drawn = [(begins, part) for begins, part in parts if part.demo == demo and not part.replayed]
+    silent = sum(min(part.input_tokens.unknown, part.output_tokens.unknown) for _, part in drawn)
+    partly = sum(abs(part.input_tokens.unknown - part.output_tokens.unknown) for _, part in drawn)
     words = [f"per {_STEPS[step]}, local time"]
     words += ["offline demo: no model was called"] if demo else []
     words += [f"not drawn: {counted(silent, 'request')} without a count"] if silent else []
+    words += [f"drawn in part: {counted(partly, 'request')} with one count"] if partly else []
     figure, notes = _figure(drawn, step, "; ".join(words))
     return UsagePlot(figure, about, notes)
 
@@ -163,6 +164,8 @@ def _stack(axes: Axes, bars: Mapping[str, Counter[datetime]], colours: Mapping[s
     below: Counter[datetime] = Counter()
     for model, colour in colours.items():
         times = [time for time, tokens in bars[model].items() if tokens]
+        if not times:  # nobody has counted: matplotlib cannot tell what no bars are measured in
+            continue
         heights = [bars[model][time] for time in times]
         bottom = [below[time] for time in times]
         axes.bar(times, heights, width * 0.9, bottom, align="edge", color=colour, edgecolor=_GREY, linewidth=0.6)  # type: ignore[arg-type]

@@ -49,9 +49,11 @@ class Cost:
         return Cost(amounts, self.at_least or other.at_least, self.about or other.about)
 
     def __str__(self) -> str:
-        """Return the money to four places, as tokens cost little; ``unknown`` where no price is known."""
+        """Return the money to four places, as tokens cost little; ``unknown`` where nothing is known of it."""
+        if not any(self.amounts.values()) and self.at_least:
+            return "unknown"
         if not self.amounts:
-            return "unknown" if self.at_least else ""
+            return ""
         money = " + ".join(f"{amount:,.4f} {currency}".strip() for currency, amount in self.amounts.items())
         return f"{'≥ ' if self.at_least else ''}{'≈ ' if self.about else ''}{money}"
 
@@ -85,7 +87,7 @@ def _cost(part: Totals, price: Price | None) -> Cost:
     money = (tokens_in - cached) * price.input + cached * (price.cached or 0) + tokens_out * price.output
     return Cost(
         {price.currency: money / _PER},
-        at_least=bool(part.input_tokens.unknown or part.output_tokens.unknown),
+        at_least=bool(part.input_tokens.unknown * price.input or part.output_tokens.unknown * price.output),
         about=bool(part.input_tokens.estimated or part.output_tokens.estimated),
     )
 

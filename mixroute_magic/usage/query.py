@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement, Connection, Select
 
-__all__ = ["QUARTER", "UNKNOWN", "Scope", "requests", "short_names", "span", "summarise", "timeline"]
+__all__ = ["QUARTER", "UNKNOWN", "Scope", "requests", "short_names", "spans", "summarise", "timeline"]
 
 QUARTER = 900  # seconds: midnight and the full hour of every time zone fall on a quarter of an hour in UTC
 
@@ -23,6 +23,9 @@ UNKNOWN = "not known"
 """The name of a notebook or a user that was not known."""
 
 _UNUSUAL = r"\n(\w+) (\w*) (demo)? (replayed)?\n(.*)"  # as `_kind` writes it
+
+# Names of what is grouped by, which a column of that name would take the place of: others may add some.
+_KIND, _BEGINS = "mixroute_kind", "mixroute_begins"
 
 _AT_ONCE = 5_000  # rows of the requests themselves
 
@@ -60,8 +63,8 @@ def summarise(connection: Connection, by: str, scope: Scope) -> list[Totals]:
     sums = [func.sum(column[name]).label(name) for name in COUNTS]
     told = [func.count(column[name]).label(f"{name}_told") for name in COUNTS]
     first = [func.min(column.started).label("first")] if by == "session" else []
-    query = select(*keys, _kind().label("kind"), func.count().label("rows"), *sums, *told, *first)
-    rows = connection.execute(scope.applied(query).group_by(*keys, "kind"))
+    query = select(*keys, _kind().label(_KIND), func.count().label("rows"), *sums, *told, *first)
+    rows = connection.execute(scope.applied(query).group_by(*keys, _KIND))
     return _named(by, [(tuple(row)[: len(keys)], _part(row)) for row in rows])
 
 
@@ -74,20 +77,24 @@ def timeline(connection: Connection, scope: Scope, step: int) -> list[tuple[int,
     begins = _begins(step)
     sums = [func.sum(REQUESTS.c[name]).label(name) for name in COUNTS]
     told = [func.count(REQUESTS.c[name]).label(f"{name}_told") for name in COUNTS]
-    query = select(begins, _kind().label("kind"), func.count().label("rows"), *sums, *told)
-    rows = connection.execute(scope.applied(query).group_by(begins, "kind"))
-    return [(int(row.begins), _part(row)) for row in rows]
+    query = select(begins, _kind().label(_KIND), func.count().label("rows"), *sums, *told)
+    rows = connection.execute(scope.applied(query).group_by(begins, _KIND))
+    return [(int(getattr(row, _BEGINS)), _part(row)) for row in rows]
 
 
-def span(connection: Connection, scope: Scope) -> tuple[datetime, datetime] | None:
-    """Return when the first and the last of the requests started, in UTC; ``None`` where there are none."""
+def spans(connection: Connection, scope: Scope) -> dict[bool, tuple[datetime, datetime]]:
+    """Return when the first and the last of those requests started that no record answered, in UTC; by who did.
+
+    The demo gateway's are under ``True``, real ones' under ``False``.
+    """
     from sqlalchemy import func, select
 
     from mixroute_magic.usage.schema import REQUESTS
 
-    query = select(func.min(REQUESTS.c.started), func.max(REQUESTS.c.started))
-    first, last = connection.execute(scope.applied(query)).one()
-    return (_utc(first), _utc(last)) if first else None
+    column = REQUESTS.c
+    query = select(column.demo, func.min(column.started), func.max(column.started)).where(~column.replayed)
+    rows = connection.execute(scope.applied(query).group_by(column.demo))
+    return {demo: (_utc(first), _utc(last)) for demo, first, last in rows}
 
 
 def requests(connection: Connection, scope: Scope) -> Iterator[dict[str, Any]]:
@@ -126,7 +133,7 @@ def _begins(step: int) -> ColumnElement[Any]:
     from mixroute_magic.usage.schema import REQUESTS
 
     seconds = extract("epoch", REQUESTS.c.started)
-    return (seconds - seconds % step).label("begins")
+    return (seconds - seconds % step).label(_BEGINS)
 
 
 def _kind() -> ColumnElement[str]:
@@ -148,8 +155,9 @@ def _kind() -> ColumnElement[str]:
 
 def _part(row: Any) -> Totals:
     """Return what one row of sums says."""
-    unusual = re.fullmatch(_UNUSUAL, row.kind, re.DOTALL)
-    status, source, demo, replayed, model = unusual.groups() if unusual else ("complete", "reported", "", "", row.kind)
+    kind = getattr(row, _KIND)
+    unusual = re.fullmatch(_UNUSUAL, kind, re.DOTALL)
+    status, source, demo, replayed, model = unusual.groups() if unusual else ("complete", "reported", "", "", kind)
     sums: dict[str, Any] = {}
     for name in COUNTS:
         tokens, unknown = int(getattr(row, name) or 0), row.rows - getattr(row, f"{name}_told")

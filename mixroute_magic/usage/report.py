@@ -134,7 +134,7 @@ class UsageReport:
         record |= {"requests": row.requests} | {status: row.statuses[status] for status in STATUSES}
         for name in COUNTS:
             tokens: TokenSum = getattr(row, name)
-            nothing = tokens.unknown == row.requests
+            nothing = tokens.unknown == row.requests or (tokens.estimated and not tokens.known)
             record |= {name: None if nothing else tokens.known, f"{name}_estimated": tokens.estimated}
             record |= {f"{name}_unknown": tokens.unknown}
         return record | ({"cost": str(row.cost)} if self.prices else {})

@@ -54,8 +54,11 @@ def usage(session: Session, options: UsageOptions) -> tuple[UsageReport, UsagePl
     about += f" since {options.since.astimezone():%Y-%m-%d %H:%M}" if options.since else ""
     parts = requests.reading(lambda connection: summarise(connection, by, scope))
     report = UsageReport(parts, by, about, prices, requests=requests)
-    figure = report.plot() if options.plot and parts else None
-    notes = [f"{counted(report.to_csv(options.csv), 'request')} written to {options.csv}."] if options.csv else []
+    replayed = all(part.replayed for part in parts)  # also where there are none, which the table says
+    figure = report.plot() if options.plot and not replayed else None
+    notes = session.ledger.standing()
+    notes += [f"{counted(report.to_csv(options.csv), 'request')} written to {options.csv}."] if options.csv else []
+    notes += ["There is nothing to plot: no model was called."] if options.plot and parts and replayed else []
     return replace(report, notes=[*notes, *(figure.notes if figure else ())]), figure
 
 

@@ -139,6 +139,47 @@ def test_demo_replayed_unknown_and_estimated_requests_are_told_apart(desk: Desk)
     assert frame["reasoning_tokens"].isna().all()
 
 
+def test_what_nobody_has_reported_is_not_zero_in_a_frame(desk: Desk) -> None:
+    desk.spend(source="estimated", input_tokens=7, output_tokens=3, cached_tokens=None)
+    frame = desk.usage().to_frame()
+    assert frame["input_tokens"].isna().all()
+    assert list(frame["input_tokens_estimated"]) == [7]
+
+
+def test_a_budget_is_told_with_what_is_left_of_it(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JUPYTERHUB_USER", "ada")
+    assert desk.usage().notes == []
+    assert repr(desk.usage("--budget 200k")) == (
+        "No requests recorded in this session yet.\n\n"
+        "This session's budget: 0 of 200,000 tokens are taken, 200,000 are left."
+    )
+    desk.spend(times=2)
+    desk.spend(session="another", input_tokens=500)
+    desk.set('daily_token_budget = "500"')
+    told = [
+        "This session's budget: 220 of 200,000 tokens are taken, 199,780 are left.",
+        "Today's budget: 730 of 500 tokens are taken, 0 are left.",
+    ]
+    report = desk.usage()
+    assert report.notes == told
+    for shown in (repr(report), report._repr_markdown_(), report._repr_html_().replace("&#x27;", "'")):
+        assert all(note in shown for note in told)
+    assert desk.usage("--budget none").notes == told[1:]
+    desk.set('daily_token_budget = "lots"')
+    assert desk.usage().notes == []  # is told when something is asked
+
+
+def test_a_column_that_somebody_has_added_takes_no_names_place(desk: Desk) -> None:
+    desk.spend()
+    with closing(sqlite3.connect(desk.folder / "ledger.sqlite")) as database, database:
+        for name in ("kind", "begins"):
+            database.execute(f"ALTER TABLE requests ADD COLUMN {name} TEXT DEFAULT 'theirs'")
+    desk.spend(model="gpt-4o")
+    assert names(desk.usage()) == ["glm-5", "gpt-4o"]
+    figure = desk.usage().plot().figure
+    assert len(figure.legends[0].get_texts()) == 2
+
+
 def test_it_groups_by_what_is_asked_for(desk: Desk) -> None:
     monday = datetime(2026, 11, 23, 4, tzinfo=UTC)
     desk.spend(at=monday)
@@ -245,6 +286,10 @@ def test_money_follows_the_prices_that_were_given(desk: Desk) -> None:
     assert costs["gpt-4o"] == "unknown"
     assert costs["Total"] == "≥ ≈ 1.0000 + 0.0000 EUR"
     assert "without a price: gpt-4o." in repr(desk.usage())
+    desk.set('prices = {"gpt-4o": {"input": 1, "output": 1}, "free": {"input": 0, "output": 0}}')
+    desk.spend(model="free", **UNKNOWN)
+    costs = {row[0]: row[-1] for row in table(desk.usage())}
+    assert (costs["gpt-4o"], costs["free"]) == ("unknown", "≈ 0.0000")
 
 
 @pytest.mark.parametrize(
@@ -377,6 +422,31 @@ def test_a_plot_is_a_transparent_picture_and_of_the_demo_only_where_nothing_else
     picture = Image.open(io.BytesIO(base64.b64decode(data["image/png"])))
     assert picture.getpixel((0, 0))[3] == 0
     assert data["text/plain"] == "Figure: tokens of this session over time, by model."
+
+
+def test_a_plot_draws_what_it_can_as_wide_as_that_needs(desk: Desk) -> None:
+    now = datetime.now(UTC)
+    desk.spend(demo=True, at=now - timedelta(days=300))
+    desk.spend(replayed=True, at=now - timedelta(days=300))
+    desk.spend(at=now)
+    desk.spend(at=now, output_tokens=None, model="gpt-4o")
+    above, below = desk.usage().plot().figure.axes
+    assert below.get_xlabel() == "per minute, local time; drawn in part: 1 request with one count"
+    assert sum(patch.get_height() for patch in above.patches) == 200
+
+
+def test_a_plot_of_what_nobody_has_counted_is_empty_and_says_so(desk: Desk) -> None:
+    desk.spend(status="failed", times=2, **UNKNOWN)
+    shown = desk.usage().plot()
+    assert shown.figure.axes[1].get_xlabel() == "per minute, local time; not drawn: 2 requests without a count"
+    assert shown._repr_mimebundle_()[0]["image/png"]
+
+
+def test_where_records_have_answered_everything_there_is_nothing_to_plot(desk: Desk) -> None:
+    desk.spend(replayed=True)
+    with pytest.raises(MixRouteError, match="There is nothing to plot: this session has no requests yet but replayed"):
+        desk.usage().plot()
+    assert desk.usage("--plot").notes == ["There is nothing to plot: no model was called."]
 
 
 def test_a_name_that_no_font_can_write_gets_a_number_and_a_note(desk: Desk) -> None:

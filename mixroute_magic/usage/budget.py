@@ -61,6 +61,12 @@ class Budget:
             return ""
         return f"{taken:,} of {self.name} {self.tokens:,} tokens are spent"
 
+    def standing(self, taken: int) -> str:
+        """Return what `%usage` says of it."""
+        left = max(0, self.tokens - taken)
+        name = self.name.capitalize()
+        return f"{name} budget: {taken:,} of {self.tokens:,} tokens are taken, {left:,} are left."
+
     @property
     def name(self) -> str:
         """Whose tokens they are."""

@@ -6,8 +6,6 @@ A row is committed when the request starts and filled in when it ends, so that a
 
 from __future__ import annotations
 
-import getpass
-import os
 import platform
 import uuid
 from contextlib import contextmanager, suppress
@@ -16,18 +14,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from mixroute_magic.errors import BudgetError, SettingError
 from mixroute_magic.interrupts import undisturbed
-from mixroute_magic.outside import whole_characters
 from mixroute_magic.usage.budget import Budget, admit, cannot_be_kept, spent, today
+from mixroute_magic.usage.facts import figures, storable, user_name
 from mixroute_magic.usage.shared import open_database
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from sqlalchemy import Connection
 
     from mixroute_magic.reply import Reply
 
-__all__ = ["Ledger", "user_name"]
+__all__ = ["Ledger"]
 
 T = TypeVar("T")
 
@@ -100,7 +98,7 @@ class Ledger:
         BudgetError
             If it would pass a budget, or there is one and the database cannot be used.
         """
-        row = _storable(
+        row = storable(
             {
                 "id": str(uuid.uuid4()),
                 "session": self._session,
@@ -222,8 +220,8 @@ class Ledger:
             return
         known = reply is not None and None not in (reply.usage.input_tokens, reply.usage.output_tokens)
         settled = {"reserved_tokens": None} if known or free else {}
-        values = {"finished": datetime.now(UTC), "status": status, "error": error, **settled, **_figures(reply)}
-        row = _storable(before | values)
+        values = {"finished": datetime.now(UTC), "status": status, "error": error, **settled, **figures(reply)}
+        row = storable(before | values)
 
         def record(connection: Connection) -> None:
             from mixroute_magic.usage.rows import put
@@ -248,54 +246,36 @@ class Ledger:
 
     def notes(self) -> list[str]:
         """Say of which budgets most is spent by now, of each only once."""
-        budgets: list[Budget] = []
-        with suppress(SettingError):  # a replay is shown, whatever is set
-            budgets += [budget for budget in self._budgets() if (budget, today()) not in self._noted]
-        if not budgets:
-            return []
-        user = user_name()
-
-        def taken(connection: Connection) -> list[int]:
-            return [spent(connection, budget, session=self._session, user=user) for budget in budgets]
-
-        told = zip(budgets, self._database.glance(taken) or (), strict=False)
-        notes = {budget: note for budget, tokens in told if (note := budget.note(tokens))}
+        budgets = [budget for budget in self._set() if (budget, today()) not in self._noted]
+        taken = self._database.glance(lambda connection: self._taken(connection, budgets)) if budgets else None
+        notes = {
+            budget: note for budget, tokens in zip(budgets, taken or (), strict=False) if (note := budget.note(tokens))
+        }
         self._noted.update((budget, today()) for budget in notes)
         return list(notes.values())
+
+    def standing(self) -> list[str]:
+        """Say of each budget how much of it is taken by now.
+
+        Raises
+        ------
+        SettingError
+            If the database cannot be used.
+        """
+        budgets = self._set()
+        taken = self.read(lambda connection: self._taken(connection, budgets)) if budgets else []
+        return [budget.standing(tokens) for budget, tokens in zip(budgets, taken, strict=True)]
+
+    def _set(self) -> Sequence[Budget]:
+        """Return the budgets that hold; what is set that is none is told when something is asked."""
+        with suppress(SettingError):
+            return self._budgets()
+        return ()
+
+    def _taken(self, connection: Connection, budgets: Sequence[Budget]) -> list[int]:
+        user = user_name()
+        return [spent(connection, budget, session=self._session, user=user) for budget in budgets]
 
     def close(self) -> None:
         """Close the database; the next use opens it again."""
         self._database.close()
-
-
-def user_name() -> str | None:
-    """Return who asks: JupyterHub's user, else the system's; a container may know no name for its user."""
-    hub = os.environ.get("JUPYTERHUB_USER", "").strip()
-    with suppress(OSError, KeyError, ImportError):
-        return _written(hub or getpass.getuser())
-    return None
-
-
-def _storable(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a row that every database takes, whatever a file or a gateway is called."""
-    return {name: _written(value) if isinstance(value, str) else value for name, value in row.items()}
-
-
-def _written(text: str) -> str:
-    """Return a text with what no database can write replaced: halves of characters, and PostgreSQL's one other."""
-    return whole_characters(text).replace("\0", "\ufffd")
-
-
-def _figures(reply: Reply | None) -> dict[str, Any]:
-    """Return what a row keeps of a reply."""
-    if reply is None:
-        return {}
-    return {
-        **reply.usage.to_json(),
-        "served_model": reply.model,
-        "seconds": reply.seconds,
-        "first_token_seconds": reply.first_token_seconds,
-        "finish_reason": reply.finish_reason,
-        "request_id": reply.request_id,
-        "demo": reply.demo,
-    }

@@ -22,7 +22,7 @@ BEGIN
 END $$;
 
 REVOKE ALL ON requests, mixroute_schema FROM PUBLIC, mixroute_student, mixroute_teacher;
-REVOKE CREATE ON SCHEMA public FROM PUBLIC; -- as it is anyway from PostgreSQL 15 on
+REVOKE CREATE ON SCHEMA public FROM PUBLIC; -- as it is anyway in a database that began with PostgreSQL 15 or newer
 
 -- Nobody but the owner may delete a row, and nobody may empty or change the tables.
 GRANT SELECT ON mixroute_schema TO mixroute_student, mixroute_teacher;

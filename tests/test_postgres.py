@@ -567,8 +567,10 @@ def test_the_hook_on_the_page_gives_a_login_that_writes_its_own_rows(
     spawner = SimpleNamespace(user=SimpleNamespace(name="dora@example.org"), api_token="a token")
     for _ in range(2):  # a server is started again and again
         c.Spawner.pre_spawn_hook(spawner)
-    environment = {name: value(spawner) for name, value in c.Spawner.environment.items()}
+    environment = {name: value(spawner) if callable(value) else value for name, value in c.Spawner.environment.items()}
     assert environment["MIXROUTE_API_KEY"] == "a token"
+    monkeypatch.setenv("MIXROUTE_DAILY_TOKEN_BUDGET", environment["MIXROUTE_DAILY_TOKEN_BUDGET"])
+    assert MixRoute().budget("daily_token_budget") == (200_000, True)
     there = f"127.0.0.1:{postgres.port}/{roles}"
     here = Person(environment["MIXROUTE_LEDGER_URL"].replace("db.example.org/usage", there), session="dora")
     here.ask()
@@ -581,4 +583,4 @@ def test_the_configuration_on_the_page_is_understood() -> None:
     c = Config()
     exec(blocks("InteractiveShellApp"), {"c": c})
     assert set(c.MixRoute) <= set(MixRoute.class_trait_names(config=True))
-    assert MixRoute(config=c).budget("daily_token_budget") == (200_000, True)
+    assert MixRoute(config=c).base_url == "https://llm.example.org/v1"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import leaks
@@ -13,6 +14,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from postgres import Postgres
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep a file's tests on one worker of xdist, and those in a browser all on one, which has one server for them."""
+    browser = Path(__file__).parent / "browser"
+    for item in items:
+        name = "browser" if item.path.is_relative_to(browser) else item.path.stem
+        item.add_marker(pytest.mark.xdist_group(name))
+        if name == "browser":
+            item.add_marker(pytest.mark.browser)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -201,8 +201,8 @@ def test_only_a_fence_of_its_own_kind_ends_a_block_of_code(line: str) -> None:
 @pytest.mark.parametrize("kind", SCALES)
 def test_the_cost_stays_linear(kind: str) -> None:
     short, long = (BEGINNINGS.get(kind, "") + SCALES[kind] * times for times in (200, 2000))
-    least = min(cost(long) for _ in range(2))
-    assert least < 40 * max(cost(short), 0.003)  # ten times the text; its square would be a hundred
+    most = 40 * max(cost(short), 0.003)  # ten times the text; its square would be a hundred
+    assert any(cost(long) < most for _ in range(2))
 
 
 def test_a_reference_holds_for_later_blocks() -> None:

@@ -193,4 +193,5 @@ def test_ten_times_the_text_costs_about_ten_times_as_much(unit: str) -> None:
         make_safe(text)
         return time.process_time() - begun
 
-    assert min(cost(300_000) for _ in range(2)) < 40 * max(cost(30_000), 0.003)  # the square would be a hundred
+    most = 40 * max(cost(10_000), 0.003)  # the square would be a hundred
+    assert any(cost(100_000) < most for _ in range(2))

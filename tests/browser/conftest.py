@@ -71,13 +71,6 @@ DO = """async (steps) => {
 }"""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    here = Path(__file__).parent
-    for item in items:
-        if item.path.is_relative_to(here):
-            item.add_marker(pytest.mark.browser)
-
-
 @dataclass(frozen=True)
 class NotebookPage:
     """A notebook open in JupyterLab or Notebook. ``page`` is Playwright's, for all that is not named here."""

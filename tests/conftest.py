@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from postgres import Postgres
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep a file's tests on one worker of xdist, and those in a browser all on one, which has one server for them."""
     browser = Path(__file__).parent / "browser"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import leaks
 import pytest
 from postgres import postgres_at, required_postgres
+from xdist.scheduler import LoadFileScheduling
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,14 +17,26 @@ if TYPE_CHECKING:
     from postgres import Postgres
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+BROWSER = Path(__file__).parent / "browser"
+
+
+class ByFile(LoadFileScheduling):
+    """A file's tests go to one worker of xdist, and those in a browser all to one, which has one server for them."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "browser" if nodeid.startswith("tests/browser/") else super()._split_scope(nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile | None:
+    """Take the place of ``--dist loadfile``."""
+    return ByFile(config, log) if config.getoption("dist") == "loadfile" else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep a file's tests on one worker of xdist, and those in a browser all on one, which has one server for them."""
-    browser = Path(__file__).parent / "browser"
+    """Mark the tests in a browser."""
     for item in items:
-        name = "browser" if item.path.is_relative_to(browser) else item.path.stem
-        item.add_marker(pytest.mark.xdist_group(name))
-        if name == "browser":
+        if item.path.is_relative_to(BROWSER):
             item.add_marker(pytest.mark.browser)
 
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from kernels import Ran
 
-PROMPT = 5  # seconds: it takes a tenth on a quiet machine, and what it does not end waits for a minute
+PROMPT = 20  # seconds: it takes a tenth of one on a quiet machine, and what it does not end waits for a minute
 SILENCE = Pause(60)
 MOMENTS, MOMENTS_OF_TWO = 20, 6
 

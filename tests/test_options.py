@@ -276,7 +276,7 @@ def test_setting_up_is_one_of_four_actions(line: str, action: str) -> None:
 
 def test_a_wrong_action_is_told_the_nearest_or_all() -> None:
     assert refused(setup, "logn") == "%mixroute logn: did you mean login?"
-    assert refused(setup, "x") == "%mixroute x: one of status, login, logout, demo is needed"
+    assert refused(setup, "x") == "%mixroute x: status, login, logout or demo is needed"
 
 
 @pytest.mark.parametrize(

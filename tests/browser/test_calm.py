@@ -133,6 +133,7 @@ def test_finished_blocks_look_as_they_will_at_the_end(lab: Lab) -> None:
 def test_a_long_block_of_code_is_one_block_though_it_came_in_parts(lab: Lab) -> None:
     opened = stream(lab, "long", f"```python\n{LINES}```\n\n", "x_999 = 999")
     opened.page.locator(".mr-answer > pre > code:not(:empty):not(:has(span))").first.wait_for(state="detached")
+    opened.page.wait_for_function("() => !document.querySelector('.mr-answer > .mr-tail')?.textContent.trim()")
     (live,) = opened.page.evaluate(BLOCKS, LIVE)
     finish(opened, "long")
     final = opened.page.evaluate(BLOCKS, FINAL)[0]

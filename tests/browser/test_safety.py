@@ -144,8 +144,8 @@ def test_no_random_document_has_a_way_through(lab: Lab) -> None:
 def _in_places(texts: dict[str, dict[str, str]]) -> Iterator[tuple[str, dict[str, str]]]:
     """Yield what to run in a page, and on what: also on the HTML that nbconvert makes of what JupyterLab renders."""
     yield INSERT, texts["live"]
+    yield RENDER, texts["final"]
     yield INSERT, {name: markdown2html(text) for name, text in texts["final"].items()}
-    yield RENDER, texts["final"]  # last, as it takes longest
 
 
 def test_each_guard_is_missed(lab: Lab) -> None:

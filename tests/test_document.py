@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-EXAMPLES = int(os.environ.get("DOCUMENT_EXAMPLES", "6"))
+EXAMPLES = int(os.environ.get("DOCUMENT_EXAMPLES", "4"))
 MOST_CELLS = 6
 THREADS = ("main", "side", "other")
 SILENT = "and then silence"

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import leaks
 import pytest
 from postgres import postgres_at, required_postgres
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 
 BROWSER = Path(__file__).parent / "browser"
+
+hypothesis.settings.register_profile("any machine", deadline=None)  # a busy one takes as long as it takes
+hypothesis.settings.load_profile("any machine")
 
 
 class ByFile(LoadFileScheduling):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 KEY = "gw-Qq7ZxV3mN8bTfW2yLr5HcJ9dKs4PgXe6UaMz1RtYv0BnCiOw"  # looks like nobody's key: only who knows it can find it
 OTHER = "gw-Ty5RmB7nKq2XcW9eLz4VhJ8dPs1FgUa6NoMb3CiYt0QwErAx"
-FOREIGN = "sk-FakeFakeFakeFakeFakeFakeFakeFakeFakeFakeFakeFake"
+FOREIGN = "sk-" + 12 * "Fake"
 MASKED = "sk-QqHvK***"
 _PART = 17 / 51  # of a key is as bad as the whole
 

@@ -206,9 +206,9 @@ class TestWhatCounts:
 
     def test_most_of_it_is_told_once(self, tmp_path: Path) -> None:
         book = Book(tmp_path / "ledger.sqlite", Budget(1_000, "session"), Budget(10_000, "day"))
-        book.ledger.begin(**ASKED, reserved_tokens=799)
+        book.ledger.finish(book.ledger.begin(**ASKED, reserved_tokens=799), status="interrupted")
         assert book.ledger.notes() == []
-        book.ledger.begin(**ASKED, reserved_tokens=1)
+        book.ledger.finish(book.ledger.begin(**ASKED, reserved_tokens=1), status="interrupted")
         assert book.ledger.notes() == ["800 of this session's 1,000 tokens are spent"]
         assert book.ledger.notes() == []
 

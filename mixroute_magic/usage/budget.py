@@ -10,6 +10,7 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from mixroute_magic.amounts import read_tokens, typed_tokens
@@ -17,9 +18,9 @@ from mixroute_magic.config import BUDGETS
 from mixroute_magic.errors import BudgetError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Select
 
     from mixroute_magic.config import MixRoute
 
@@ -118,27 +119,36 @@ def today() -> datetime:
     return datetime.combine(date.today(), time.min).astimezone(UTC)  # noqa: DTZ011 - local is meant
 
 
-def spent(connection: Connection, budget: Budget, *, session: str, user: str | None) -> int:
-    """Return what counts for a budget by now: demo and replayed requests are free."""
-    from sqlalchemy import func, select
+def spent(connection: Connection, limits: Sequence[Budget], *, session: str, user: str | None) -> list[int]:
+    """Return what counts for each of the budgets by now: demo and replayed requests are free."""
+    values = {"session": session, "user": user, "today": today()}
+    sums = connection.execute(_sums(tuple(budget.scope for budget in limits)), values).one()
+    return [int(tokens or 0) for tokens in sums]
+
+
+@cache
+def _sums(scopes: tuple[str, ...]) -> Select[Any]:
+    """Return the one query for budgets of these scopes; as putting it together takes as long as asking it."""
+    from sqlalchemy import bindparam, func, select
 
     from mixroute_magic.usage.schema import REQUESTS
 
     column = REQUESTS.c
+    mine = {
+        SESSION: column.session == bindparam("session"),
+        DAY: (column.user == bindparam("user")) & (column.started >= bindparam("today")),
+    }
     count = func.coalesce(column.input_tokens + column.output_tokens, column.reserved_tokens, 0)
-    mine = column.session == session
-    if budget.scope == DAY:
-        mine = (column.user == user) & (column.started >= today())
-    query = select(func.sum(count)).where(mine, ~column.demo, ~column.replayed)
-    return int(connection.scalar(query) or 0)
+    taken = select(func.sum(count)).where(~column.demo, ~column.replayed)
+    return select(*(taken.where(mine[scope]).scalar_subquery() for scope in scopes))
 
 
-def admit(connection: Connection, limits: Iterable[Budget], row: Mapping[str, Any]) -> BudgetError | None:
+def admit(connection: Connection, limits: Sequence[Budget], row: Mapping[str, Any]) -> BudgetError | None:
     """Keep others waiting, and return why the request of this row cannot be sent; ``None`` if its row may be added."""
     _wait_for_others(connection, row["user"] or "")
     needed = row["reserved_tokens"]
-    for budget in limits:
-        taken = spent(connection, budget, session=row["session"], user=row["user"])
+    sums = spent(connection, limits, session=row["session"], user=row["user"])
+    for budget, taken in zip(limits, sums, strict=True):
         if taken + needed > budget.tokens:
             return budget.refusal(taken, needed, row["round"])
     return None

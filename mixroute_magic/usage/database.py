@@ -79,10 +79,6 @@ class Database:
 
         return self.run(recorded) or False
 
-    def glance(self, work: Callable[[Connection], T]) -> T | None:
-        """Do the work as `run` does; where the database is known to be out of reach, return ``None`` at once."""
-        return self.run(work)
-
     @property
     def remedy(self) -> str:
         """What to do where it cannot be read."""

@@ -61,6 +61,7 @@ class Ledger:
         self._session = session
         self._budgets = budgets
         self._begun: dict[str, dict[str, Any]] = {}  # rows of requests that have not ended
+        self._spent: dict[Budget, int] = {}  # as the last request to end has found it
         self._noted: set[tuple[Budget, datetime]] = set()
 
     def begin(
@@ -222,11 +223,13 @@ class Ledger:
         settled = {"reserved_tokens": None} if known or free else {}
         values = {"finished": datetime.now(UTC), "status": status, "error": error, **settled, **figures(reply)}
         row = storable(before | values)
+        budgets = self._set()
 
         def record(connection: Connection) -> None:
             from mixroute_magic.usage.rows import put
 
             put(connection, row)
+            self._spent = self._taken(connection, budgets)
 
         self._database.write([row], record)
         del self._begun[before["id"]]  # not before: whoever is interrupted here tries again
@@ -245,13 +248,14 @@ class Ledger:
         return found
 
     def notes(self) -> list[str]:
-        """Say of which budgets most is spent by now, of each only once."""
-        budgets = [budget for budget in self._set() if (budget, today()) not in self._noted]
-        taken = self._database.glance(lambda connection: self._taken(connection, budgets)) if budgets else None
+        """Say of which budgets most was spent when the last request had ended, of each only once."""
+        day = today()
         notes = {
-            budget: note for budget, tokens in zip(budgets, taken or (), strict=False) if (note := budget.note(tokens))
+            budget: note
+            for budget, tokens in self._spent.items()
+            if (budget, day) not in self._noted and (note := budget.note(tokens))
         }
-        self._noted.update((budget, today()) for budget in notes)
+        self._noted.update((budget, day) for budget in notes)
         return list(notes.values())
 
     def standing(self) -> list[str]:
@@ -263,8 +267,8 @@ class Ledger:
             If the database cannot be used.
         """
         budgets = self._set()
-        taken = self.read(lambda connection: self._taken(connection, budgets)) if budgets else []
-        return [budget.standing(tokens) for budget, tokens in zip(budgets, taken, strict=True)]
+        taken = self.read(lambda connection: self._taken(connection, budgets)) if budgets else {}
+        return [budget.standing(tokens) for budget, tokens in taken.items()]
 
     def _set(self) -> Sequence[Budget]:
         """Return the budgets that hold; what is set that is none is told when something is asked."""
@@ -272,9 +276,10 @@ class Ledger:
             return self._budgets()
         return ()
 
-    def _taken(self, connection: Connection, budgets: Sequence[Budget]) -> list[int]:
-        user = user_name()
-        return [spent(connection, budget, session=self._session, user=user) for budget in budgets]
+    def _taken(self, connection: Connection, budgets: Sequence[Budget]) -> dict[Budget, int]:
+        if not budgets:
+            return {}
+        return dict(zip(budgets, spent(connection, budgets, session=self._session, user=user_name()), strict=True))
 
     def close(self) -> None:
         """Close the database; the next use opens it again."""

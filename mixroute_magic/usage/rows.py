@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import bindparam
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from mixroute_magic.usage.schema import REQUESTS
@@ -18,6 +19,9 @@ __all__ = ["put", "put_each"]
 
 Row = dict[str, Any]
 
+# Once for all rows: to put a statement together takes as long as to execute it.
+_UNFINISHED = REQUESTS.update().where(REQUESTS.c.id == bindparam("row"), REQUESTS.c.status == "unfinished")
+
 
 def put(connection: Connection, row: Mapping[str, Any]) -> None:
     """Record a request's last state, whether or not it is known to the database; a request that has ended stays so.
@@ -25,9 +29,8 @@ def put(connection: Connection, row: Mapping[str, Any]) -> None:
     In words that every database knows, and that a role may use which sees its own rows only and may not change those
     that are finished.
     """
-    unfinished = REQUESTS.update().where(REQUESTS.c.id == row["id"], REQUESTS.c.status == "unfinished")
     for _ in range(2):  # another kernel may add the row between the two statements
-        if connection.execute(unfinished.values(**row)).rowcount:
+        if connection.execute(_UNFINISHED, {**row, "row": row["id"]}).rowcount:
             return
         with suppress(IntegrityError), connection.begin_nested():
             connection.execute(REQUESTS.insert(), row)

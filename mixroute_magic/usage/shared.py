@@ -61,11 +61,8 @@ class Shared(Database):
             work(connection)
             return True
 
-        return bool(self.glance(recorded)) or all(self._keep(row) for row in rows)
-
-    def glance(self, work: Callable[[Connection], T]) -> T | None:
-        """Do the work, or return ``None``: at once where trying would only make a chat wait again."""
-        return self._try(work) if self._pause.over else None
+        done = self._try(recorded) if self._pause.over else None  # else trying would only make a chat wait again
+        return bool(done) or all(self._keep(row) for row in rows)
 
     @property
     def remedy(self) -> str:

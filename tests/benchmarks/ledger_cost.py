@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 ROUNDS = 200
+NONE: tuple[Budget, ...] = ()
+BOTH = Budget(10**9, "session"), Budget(10**9, "day")
 ASKED = {"model": "glm-5", "gateway": "localhost", "thread": "main", "notebook": "talk.ipynb", "cell": "c", "turn": "t"}
 REPLY = Reply("", "glm-5", usage=Usage(25, 100, source="reported"), finish_reason="stop", seconds=1.0)
 
@@ -35,7 +37,7 @@ def timed(work: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def measure(rounds: int, budgets: Sequence[Budget] = ()) -> tuple[float, float]:
+def measure(rounds: int, budgets: Sequence[Budget] = NONE) -> tuple[float, float]:
     """Return the median seconds of the ledger's part in a chat cell, and of two bare inserts."""
 
     def cell() -> None:
@@ -62,13 +64,13 @@ def measure(rounds: int, budgets: Sequence[Budget] = ()) -> tuple[float, float]:
     return statistics.median(ledgers), statistics.median(bares)
 
 
-def ratio(rounds: int = ROUNDS, budgets: Sequence[Budget] = ()) -> float:
+def ratio(rounds: int = ROUNDS, budgets: Sequence[Budget] = NONE) -> float:
     """Return the one over the other."""
     ours, bare = measure(rounds, budgets)
     return ours / bare
 
 
 if __name__ == "__main__":
-    for name, limits in ("no budget", ()), ("a budget", (Budget(10**9, "session"), Budget(10**9, "day"))):
+    for name, limits in ("no budget", NONE), ("a session's and a day's budget", BOTH):
         ours, bare = measure(ROUNDS, limits)
         print(f"{name}: {ours * 1e3:.2f} ms a cell, {ours / bare:.2f} times two bare inserts ({bare * 1e3:.2f} ms)")

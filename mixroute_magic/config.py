@@ -70,32 +70,32 @@ class MixRoute(Configurable):
     def __init__(self, **kwargs: Anything) -> None:
         super().__init__(**kwargs)
         # What ipython_config.py and the environment say, before a notebook has its say.
-        self._given = {name: (os.environ.get(variable), getattr(self, name)) for name, variable in BUDGETS.items()}
+        self._given = {name: (os.getenv(variable), getattr(self, name)) for name, variable in BUDGETS.items()}
 
     @default("token_budget")
     def _default_token_budget(self) -> str | None:
-        return os.environ.get(BUDGETS["token_budget"])
+        return os.getenv(BUDGETS["token_budget"])
 
     @default("daily_token_budget")
     def _default_daily_token_budget(self) -> str | None:
-        return os.environ.get(BUDGETS["daily_token_budget"])
+        return os.getenv(BUDGETS["daily_token_budget"])
 
     @default("replay")
     def _default_replay(self) -> str:
-        return os.environ.get("MIXROUTE_REPLAY", "").strip().lower() or "off"
+        return os.getenv("MIXROUTE_REPLAY", "").strip().lower() or "off"
 
     @default("base_url")
     def _default_base_url(self) -> str:
-        return os.environ.get("MIXROUTE_BASE_URL", "").strip() or DEFAULT_BASE_URL
+        return os.getenv("MIXROUTE_BASE_URL", "").strip() or DEFAULT_BASE_URL
 
     @default("model")
     def _default_model(self) -> str:
-        return os.environ.get("MIXROUTE_MODEL", "").strip() or "glm-5"
+        return os.getenv("MIXROUTE_MODEL", "").strip() or "glm-5"
 
     @property
     def ledger_address(self) -> str | None:
         """The ledger's URL. That of the environment is no default of the trait: ``%config`` would show its password."""
-        return self.ledger_url.strip() or os.environ.get("MIXROUTE_LEDGER_URL", "").strip() or None
+        return self.ledger_url.strip() or os.getenv("MIXROUTE_LEDGER_URL", "").strip() or None
 
     def current(self, name: str) -> str:
         """Return a setting that the environment may give, read anew until it is made: `%env` is expected to work."""

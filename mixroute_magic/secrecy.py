@@ -9,15 +9,18 @@ from __future__ import annotations
 import base64
 import json
 import re
-from functools import cached_property
+from functools import cached_property, wraps
 from html import escape
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 from urllib.parse import quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["Filter", "Secret", "without_any_key"]
+__all__ = ["Filter", "Secret", "unseen", "without_any_key"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _HIDDEN = "sk-…"
 _SHORTEST = 8  # characters: what a local server takes for a key, such as "demo", is a word like others
@@ -31,6 +34,19 @@ _ANY_KEY = r"(?<![A-Za-z0-9])[sS][kK]-(?:[\w*-]{6,}|[\w-]{0,12}(?:\*{2,}|\.{2,}|
 def without_any_key(text: str) -> str:
     """Return a text without what looks like a key, whosoever it is."""
     return re.sub(_ANY_KEY, _HIDDEN, text)
+
+
+def unseen(work: Callable[P, T]) -> Callable[P, T]:
+    """Let no error tell where in some work it came, as ``%xmode Verbose`` shows what variables hold there: keys."""
+
+    @wraps(work)
+    def shielded(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return work(*args, **kwargs)
+        except BaseException as error:  # noqa: BLE001 - Ctrl-C, or what a signal's handler raises
+            raise error.with_traceback(None) from error.__cause__
+
+    return shielded
 
 
 class Secret:
@@ -73,10 +89,12 @@ class Secret:
         """Return the secret of these keys, itself where it is that."""
         return self if keys == self._given else Secret(*keys)
 
+    @unseen
     def is_in(self, text: str) -> bool:
         """Say whether a text gives a key away."""
         return bool(self._places(_lower(text)))
 
+    @unseen
     def hidden(self, text: str, since: int = 0) -> str:
         """Return a text, from its character ``since`` on, without the keys."""
         parts, end = [], since
@@ -86,6 +104,7 @@ class Secret:
                 end = last
         return "".join([*parts, text[end:]])
 
+    @unseen
     def may_be_in(self, text: str) -> bool:
         """Say whether the first characters of a key stand in a text; without them it has none that is not cut."""
         lower = text.lower()
@@ -94,6 +113,7 @@ class Secret:
                 return True
         return False
 
+    @unseen
     def begins(self, text: str) -> int:
         """Return where at the end of a text a key may have begun; its length, where none has."""
         end = _lower(text[-self._longest :]) if self._keys else ""
@@ -158,14 +178,14 @@ class Filter:
 def _written(key: str) -> Iterator[str]:
     """Yield the ways to write a key: as it is, escaped in part or whole, in hexadecimal digits, in base64."""
     yield key
-    yield quote(key, safe="")
+    yield quote(key, safe="", errors="surrogatepass")  # the environment may hold any bytes
     yield json.dumps(key)[1:-1]
     yield repr(key)[1:-1]
     yield escape(key)
     for write in _ESCAPED:
         yield "".join(c if c.isalnum() else write(c) for c in key)
         yield "".join(map(write, key))
-    data = key.encode()
+    data = key.encode("utf-8", "surrogatepass")
     yield data.hex()
     for place in range(3):  # in the three bytes that become four characters
         coded = base64.b64encode(bytes(place) + data).decode()[(0, 2, 3)[place] :]

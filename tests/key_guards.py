@@ -178,9 +178,7 @@ GUARDS = [
     ),
     Guard("an export", "exported", "threads", '_check_secrecy(session, turns, f"Thread {name}", "written")', "pass"),
     Guard("an import", "imported", "threads", '_check_secrecy(session, turns, path.name, "imported")', "pass"),
-    Guard(
-        "a verbose traceback", "interrupted", "gateway.line", '_Unshown(f"Bearer {self._key}")', 'f"Bearer {self._key}"'
-    ),
+    Guard("a verbose traceback", "interrupted", "gateway.line", "@unseen\n    def _sent", "def _sent"),
     Guard("a pickle", "pickled", "secrecy", "def __reduce__", "def _no_reduce"),
     Guard(
         "what a keyring says",

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,9 @@ from key_guards import GUARDS, Guard, played
 from scripted import DONE, STOP, Asked, answer, delta, event, reply, scripted, whole
 from stage import KEY, PLANTED
 
+from mixroute_magic import Client
+from mixroute_magic.errors import AuthenticationError
+from mixroute_magic.gateway.credentials import Credentials
 from mixroute_magic.secrecy import Filter, Secret
 
 if TYPE_CHECKING:
@@ -271,6 +275,34 @@ def test_a_filter_shows_the_same_however_a_text_is_cut(words: list[str], data: s
     shown = "".join([*map(filtered.add, pieces), filtered.end()])
     assert leaks.leaked(PLANTED, "shown", shown.encode()) == []
     assert Secret(KEY).is_in(text) or shown == text
+
+
+class Unwritable(str):
+    """A key in the work with which something goes wrong, as when a signal comes."""
+
+    __slots__ = ()
+
+    def encode(self, encoding: str = "", errors: str = "") -> bytes:
+        raise InterruptedError(encoding, errors)
+
+
+def test_an_error_in_the_work_with_a_key_has_no_frame_that_knows_it() -> None:
+    secret = Secret(Unwritable(KEY))
+    for work in (secret.is_in, secret.hidden, secret.may_be_in, secret.begins):
+        with pytest.raises(InterruptedError) as raised:
+            work("a text")
+        frames = list(traceback.walk_tb(raised.tb))
+        known = {name: repr(value) for frame, _ in frames[1:] for name, value in frame.f_locals.items()}
+        assert len(frames) > 1
+        assert KEY[:20] not in str(known)
+
+
+def test_a_key_of_which_bytes_are_no_text_is_refused_in_two_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MIXROUTE_API_KEY", f"{KEY}\udc80")
+    assert not Credentials().is_in("a text")
+    assert Credentials().redact(f"my {KEY}") == "my sk-…"
+    with pytest.raises(AuthenticationError, match="characters that no key has"):
+        Client("https://192.0.2.1").chat([{"role": "user", "content": "x"}], model="glm-5")
 
 
 def test_a_text_without_a_key_passes_as_it_is() -> None:

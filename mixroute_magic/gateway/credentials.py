@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from mixroute_magic.errors import AuthenticationError
-from mixroute_magic.secrecy import Secret, without_any_key
+from mixroute_magic.secrecy import Secret, unseen, without_any_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,6 +50,7 @@ class Credentials:
         self._kept: str | None = None  # what the keyring holds; asked once, as it may take long or ask the user
         self._secret = Secret()
 
+    @unseen
     def key(self) -> str | None:
         """Return the key, or ``None`` where there is none.
 
@@ -106,6 +107,7 @@ class Credentials:
     def __repr__(self) -> str:
         return f"Credentials(source={self.source()!r})"
 
+    @unseen
     def secret(self) -> Secret:
         """Return what must not be seen: all keys that are known here, and what was pasted in their place."""
         pasted = self._find()[0], self._entered, self._kept or ""

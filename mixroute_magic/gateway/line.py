@@ -17,7 +17,7 @@ from mixroute_magic.gateway.address import host_of, is_loopback
 from mixroute_magic.gateway.credentials import Credentials, clean_key
 from mixroute_magic.gateway.faults import Refusal
 from mixroute_magic.gateway.transport import CONNECT_SECONDS, connection_error
-from mixroute_magic.secrecy import Secret, without_any_key
+from mixroute_magic.secrecy import Secret, unseen, without_any_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -61,6 +61,7 @@ class Line:
         with self._faithful(timeout), closing(self._sent(method, path, body, timeout=timeout)) as response:
             yield response
 
+    @unseen
     def _sent(self, method: str, path: str, body: bytes | None, *, timeout: float) -> Response:
         self._check_secrecy(body or b"")
         response = self._connection().request(
@@ -100,6 +101,7 @@ class Line:
             self._session = session  # last: what fails or is interrupted above leaves none that is half set up
         return self._session
 
+    @unseen
     def key(self) -> str | None:
         """Return the key, without which only this machine is asked.
 
@@ -116,6 +118,7 @@ class Line:
             "Set MIXROUTE_API_KEY, run %mixroute login, or try without a key: %mixroute demo.",
         )
 
+    @unseen
     def secret(self) -> Secret:
         """Return the key as what must not be seen."""
         self._secret = self._secret.made_of(self._key() or "")
@@ -166,24 +169,15 @@ def _certificates() -> str:
 
 
 class _Bearer:
-    """Sets the header itself, so that no ``.netrc`` can replace it; shows nothing in a traceback."""
+    """Sets the header itself, so that no ``.netrc`` can replace it."""
 
     def __init__(self, key: str | None) -> None:
         self._key = key
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
         if self._key:
-            request.headers["Authorization"] = _Unshown(f"Bearer {self._key}")
+            request.headers["Authorization"] = f"Bearer {self._key}"
         return request
-
-
-class _Unshown(str):
-    """A header that IPython's verbose tracebacks do not show among the variables of requests and urllib3."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "'Bearer …'"
 
 
 def _key_source(api_key: str | Callable[[], str | None] | None) -> Callable[[], str | None]:

@@ -57,8 +57,9 @@ def test_an_unchanged_notebook_adds_less_to_a_cell_than_parsing_a_hundredth_of_i
     assert memory_cpu.ratio(cell, *notebooks, rounds=3) < 1
 
 
-def test_the_ledger_takes_at_most_five_times_two_bare_inserts_for_a_cell() -> None:
-    code = "from benchmarks import ledger_cost; print(ledger_cost.ratio(rounds=50))"
+@pytest.mark.parametrize("limits", ["NONE", "BOTH"])
+def test_the_ledger_takes_at_most_five_times_two_bare_inserts_for_a_cell(limits: str) -> None:
+    code = f"from benchmarks import ledger_cost as cost; print(cost.ratio(50, cost.{limits}))"
     uncounted = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
     ran = subprocess.run(
         [sys.executable, "-c", code], cwd=TESTS, env=uncounted, capture_output=True, text=True, check=True

@@ -7,7 +7,6 @@ IPython shell, in turns, so that only the ratio counts and not the machine.
 from __future__ import annotations
 
 import os
-import statistics
 import subprocess
 import sys
 
@@ -25,9 +24,10 @@ def measure(statement: str) -> float:
 
 
 def ratio(rounds: int = ROUNDS) -> float:
-    """Return the median of loading over importing, pair by pair; the first pair only warms the disk's cache."""
-    pairs = [(measure(LOAD), measure("import requests")) for _ in range(rounds + 1)]
-    return statistics.median(load / imported for load, imported in pairs[1:])
+    """Return the least CPU of loading over the least of importing: what disturbs only adds to it."""
+    pairs = [(measure(LOAD), measure("import requests")) for _ in range(rounds)]
+    load, imported = map(min, zip(*pairs, strict=True))
+    return load / imported
 
 
 if __name__ == "__main__":

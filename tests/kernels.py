@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import leaks
 import nbformat
-from jupyter_client.manager import start_new_kernel
+from jupyter_client.manager import KernelManager
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,6 +59,14 @@ def environment(home: Path, base_url: str = "", notebook: Path | None = None, **
     }
     session = {"JPY_SESSION_NAME": str(notebook)} if notebook else {}
     return clean | isolated | session | {"MIXROUTE_BASE_URL": base_url, "MIXROUTE_API_KEY": KEY} | ours
+
+
+def until(reached: Callable[[], object]) -> None:
+    """Wait for what tells nobody when it happens."""
+    deadline = time.monotonic() + PATIENCE
+    while not reached():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 class Ran:
@@ -199,9 +209,15 @@ class Kernel:
         self.home = home
         self.heard: list[Message] = []
         settings = environment(home, base_url, notebook, **ours)
+        self._sockets = tempfile.TemporaryDirectory(prefix="kernel-")  # a socket's path has room for 100 characters
+        # Not over TCP, where another test's server may take a port before the kernel does.
+        self.manager = KernelManager(transport="ipc", ip=f"{self._sockets.name}/socket")
         with (log or Path(os.devnull)).open("ab") as file:
             past = {"stdout": file, "stderr": file} if log else {}
-            self.manager, self._client = start_new_kernel(env=settings, cwd=str(home), **past)
+            self.manager.start_kernel(env=settings, cwd=str(home), **past)
+        self._client = self.manager.client()
+        self._client.start_channels()
+        self._client.wait_for_ready(timeout=PATIENCE)
         self.run("%load_ext mixroute_magic")
 
     def send(self, code: str, cell_id: str | None = None, *, allow_stdin: bool = True) -> Ran:
@@ -276,6 +292,7 @@ class Kernel:
         leaks.look(f"the kernel of {self.home}", leaks.written(self.heard))
         self._client.stop_channels()
         self.manager.shutdown_kernel()
+        self._sockets.cleanup()
 
     def __enter__(self) -> Self:
         return self

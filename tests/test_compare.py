@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import nbformat
 import pytest
-from kernels import Document, Kernel
+from kernels import Document, Kernel, until
 from scripted import DONE, STOP, Pause, Reset, ScriptedGateway, Until, answer, delta, reply, scripted, whole
 
 from mixroute_magic.arguments import OptionError
@@ -225,6 +225,7 @@ class TestInterrupt:
             desk.kernel.run("%config MixRoute.retries = 2")
             ran = desk.kernel.send("%%chat -m a -m b\nhello", "stop")
             ran.until(lambda ran: columns(ran).get(1) == "B")
+            until(lambda: len(gateway.asked) >= 2)
             if phase == "between two words":
                 ran.until(lambda ran: columns(ran).get(0) == "half")
             elif phase == "before it asks again":

@@ -22,14 +22,14 @@ import psutil
 import pytest
 from answers import markdown
 from calling import asking, part
-from kernels import PATIENCE, Document, Kernel
+from kernels import PATIENCE, Document, Kernel, until
 from scripted import Pause, ScriptedGateway, answer, delta, scripted
 from scripted import whole as whole_answer
 
 from mixroute_magic.interrupts import heard
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from kernels import Ran
@@ -60,14 +60,6 @@ def behind(kernel: Kernel, *scripts: Any, **by_model: Any) -> Iterator[ScriptedG
     with scripted(*scripts, **by_model) as gateway:
         kernel.run(f"%config MixRoute.base_url = {gateway.base_url!r}")
         yield gateway
-
-
-def until(reached: Callable[[], object]) -> None:
-    """Wait for what tells nobody when it happens."""
-    deadline = time.monotonic() + 60
-    while not reached():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def rows(kernel: Kernel) -> list[str]:

@@ -229,7 +229,7 @@ def measure(lab: Lab, folder: Path, row: Row) -> tuple[dict[str, float], dict[st
     told = json.loads(printed["text"])
     kept = WORD.findall("".join(opened.output_texts()))
     words = WORD.findall(row.text)
-    lab.close_pages()
+    lab.close_pages(keep=False)
     seen = {
         "longest_ms": longest_task_ms(trace),
         "lag_ms": 1000 * (last_paint - told["last"]),
@@ -262,7 +262,7 @@ def first_paint_ms(lab: Lab) -> tuple[float, float]:
         opened.page.wait_for_function("window.painted")
         first = float(re.findall(r"first ([0-9.]+)", json.dumps(opened.outputs()[0]))[0])
         taken[source].append(1000 * (opened.page.evaluate("window.painted") - first))
-    lab.close_pages()
+    lab.close_pages(keep=False)
     view, printed = (statistics.median(times[1:]) for times in taken.values())  # the first of each loads what it needs
     return view, printed
 

@@ -1,4 +1,4 @@
-"""JupyterLab and Notebook in a real Chromium: one server and one browser, a fresh page for each notebook."""
+"""JupyterLab and Notebook in a real Chromium: one server, one browser, and one window that a test begins with."""
 
 from __future__ import annotations
 
@@ -35,8 +35,16 @@ CHROMIUM_ARGUMENTS = [
     "--disable-dev-shm-usage",
 ]
 READY = """() => {
-  const panel = window.jupyterapp?.shell.currentWidget;
-  return panel?.context?.isReady && panel.sessionContext.session?.kernel?.status === "idle";
+  const { commands, shell } = window.jupyterapp ?? {};
+  const panel = shell?.currentWidget;
+  const idle = panel?.context?.isReady && panel.sessionContext.session?.kernel?.status === "idle";
+  return idle && commands.isEnabled("notebook:run-all-cells"); // which is so once the notebook has the focus
+}"""
+OPEN = "async (path) => { await window.jupyterapp.commands.execute('docmanager:open', { path }); }"
+CLOSE = """async () => {
+  const { serviceManager, shell } = window.jupyterapp;
+  await serviceManager.sessions.shutdownAll();
+  [...shell.widgets("main")].forEach((widget) => widget.dispose());
 }"""
 OUTPUTS = """() => window.jupyterapp.shell.currentWidget.content.widgets
   .map(cell => cell.model.outputs?.toJSON() ?? [])"""
@@ -141,27 +149,42 @@ class Lab:
         self._url = url
         self._folder = folder
         self._browser = browser
+        self._kept: Page | None = None  # a window with JupyterLab, which takes longer to load than most tests
         self._pages: list[Page] = []
 
     def open(
         self, notebook: nbformat.NotebookNode, name: str = "test.ipynb", *, width: int = 1000, app: str = "lab"
     ) -> NotebookPage:
-        """Save ``notebook`` on the server, and open it in a fresh page of an app (`APPS`) with an idle kernel."""
+        """Save ``notebook`` on the server, and open it with an idle kernel in a window of an app (`APPS`)."""
         notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
         path = self._folder / name
         nbformat.write(notebook, path)
-        page = self._browser.new_page(viewport={"width": width, "height": 900})
-        page.set_default_timeout(60_000)
+        if app == "lab" and self._kept is not None and not self._pages:
+            page, self._kept = self._kept, None
+            page.bring_to_front()
+            page.set_viewport_size({"width": width, "height": 900})
+            page.evaluate(OPEN, name)
+        else:
+            page = self._browser.new_page(viewport={"width": width, "height": 900})
+            page.set_default_timeout(60_000)
+            page.goto(f"{self._url}/{APPS[app]}/{name}?reset&token={TOKEN}")
         self._pages.append(page)
-        page.goto(f"{self._url}/{APPS[app]}/{name}?reset&token={TOKEN}")
         page.wait_for_function(READY)
         return NotebookPage(page, path)
 
-    def close_pages(self) -> None:
-        """End what a test has opened, kernels included."""
+    def tell(self) -> None:
+        """Print what stands on the pages, for whoever reads why a test has failed."""
         for page in self._pages:
-            page.evaluate("() => window.jupyterapp.serviceManager.sessions.shutdownAll()")
-            page.close()
+            print(page.url, page.locator("body").inner_text(), sep="\n")
+
+    def close_pages(self, *, keep: bool) -> None:
+        """End what a test has opened, kernels included, and keep one window of JupyterLab for the next, perhaps."""
+        for page in self._pages:
+            page.evaluate(CLOSE)
+            if keep and self._kept is None and "/lab" in page.url:
+                self._kept = page
+            else:
+                page.close()
         self._pages.clear()
 
 
@@ -225,12 +248,21 @@ def lab_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, 
         yield served
 
 
+@pytest.fixture(scope="session")
+def running_lab(lab_server: tuple[str, Path], chromium: Browser) -> Lab:
+    """The session's JupyterLab and its windows."""
+    return Lab(*lab_server, chromium)
+
+
 @pytest.fixture
-def lab(lab_server: tuple[str, Path], chromium: Browser) -> Iterator[Lab]:
-    """The session's JupyterLab. Kernels import this checkout and know no ``MIXROUTE_*``: set these in a cell."""
-    opened = Lab(*lab_server, chromium)
-    yield opened
-    opened.close_pages()
+def lab(running_lab: Lab, request: pytest.FixtureRequest) -> Iterator[Lab]:
+    """The same, with no notebook open. Kernels import this checkout and know no ``MIXROUTE_*``: set these in a cell."""
+    failures = request.session.testsfailed
+    yield running_lab
+    failed = request.session.testsfailed > failures
+    if failed:
+        running_lab.tell()
+    running_lab.close_pages(keep=not failed and request.node.get_closest_marker("spoils") is None)
 
 
 def _environment(home: Path) -> dict[str, str]:

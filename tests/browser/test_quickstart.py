@@ -45,7 +45,7 @@ def test_the_quickstart_streams_is_saved_and_can_be_read_without_a_kernel(lab: L
     assert "widget-view" not in json.dumps(saved)
     assert "widgets" not in saved.metadata
 
-    lab.close_pages()
+    lab.close_pages(keep=False)
     again = lab.open(saved, "again.ipynb")
     again.page.evaluate("() => window.jupyterapp.serviceManager.sessions.shutdownAll()")
     texts = "\n".join(again.output_texts())

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import nbformat
+import pytest
 from guards import GUARDS, without
 from hostile import ATTACKS, FAULTS, FRAGMENTS, HOST, INSERT, RENDER, made
 from kernels import FEED
@@ -148,6 +149,7 @@ def _in_places(texts: dict[str, dict[str, str]]) -> Iterator[tuple[str, dict[str
     yield INSERT, {name: markdown2html(text) for name, text in texts["final"].items()}
 
 
+@pytest.mark.spoils
 def test_each_guard_is_missed(lab: Lab) -> None:
     page = lab.open(one_cell("1"), "guards.ipynb").page
     watch = Watch(page, address(page))

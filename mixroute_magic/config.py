@@ -116,8 +116,8 @@ class MixRoute(Configurable):
             raise SettingError(f"MixRoute.{name} is {value!r}, not {words}.", f"Set it: %config MixRoute.{name} = …")
         return value
 
-    def budget(self, name: str) -> tuple[int | None, bool]:
-        """Return the tokens of a budget, and whether it was set before the kernel started: it can only be lowered then.
+    def budget(self, name: str) -> tuple[int | None, int | None]:
+        """Return the tokens of a budget, and to how many it can be raised: what was set before the kernel started.
 
         Raises
         ------
@@ -129,8 +129,8 @@ class MixRoute(Configurable):
             own = read_tokens(getattr(self, name))
         except ValueError as error:
             raise SettingError(f"MixRoute.{name}, or {BUDGETS[name]}: {error}.", "Nothing was sent.") from None
-        tokens = min([*limits, *([] if own is None else [own])], default=None)
-        return tokens, tokens is not None and tokens in limits
+        most = min(limits, default=None)
+        return min([*limits, *([] if own is None else [own])], default=None), most
 
     def number(self, name: str, *, least: float = 0.0, most: float = inf, whole: bool = False) -> float:
         """Return the value of a numeric setting.

@@ -79,9 +79,9 @@ class TestSettings:
 
     def test_an_administrators_limit_can_be_lowered_and_not_raised(self) -> None:
         config = MixRoute(config=Config(MixRoute={"token_budget": "200k"}))
-        assert budgets(config) == [Budget(200_000, "session", fixed=True)]
+        assert budgets(config) == [Budget(200_000, "session", most=200_000)]
         set_budget(config, "50k")
-        assert budgets(config) == [Budget(50_000, "session")]
+        assert budgets(config) == [Budget(50_000, "session", most=200_000)]
         where = "MIXROUTE_TOKEN_BUDGET or ipython_config.py"
         for more in "300k", "none":
             with pytest.raises(BudgetError) as refused:
@@ -90,9 +90,9 @@ class TestSettings:
                 f"BudgetError: 200,000 tokens are set in {where}: here a budget can be lowered, not raised.",
                 "Nothing is changed; after a change there, restart the kernel.",
             ]
-        assert budgets(config) == [Budget(50_000, "session")]
+        assert budgets(config) == [Budget(50_000, "session", most=200_000)]
         config.token_budget = 10**9  # as %config does
-        assert budgets(config) == [Budget(200_000, "session", fixed=True)]
+        assert budgets(config) == [Budget(200_000, "session", most=200_000)]
 
     def test_of_the_environment_and_the_configuration_the_lower_one_holds(
         self, monkeypatch: pytest.MonkeyPatch
@@ -101,7 +101,7 @@ class TestSettings:
         monkeypatch.setenv("MIXROUTE_DAILY_TOKEN_BUDGET", "2k")
         config = MixRoute(config=Config(MixRoute={"token_budget": 5_000, "daily_token_budget": 500}))
         monkeypatch.setenv("MIXROUTE_TOKEN_BUDGET", "1M")  # as %env does
-        assert budgets(config) == [Budget(1_000, "session", fixed=True), Budget(500, "day", fixed=True)]
+        assert budgets(config) == [Budget(1_000, "session", most=1_000), Budget(500, "day", most=500)]
 
     def test_a_limit_that_is_none_stops_everything(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("MIXROUTE_TOKEN_BUDGET", "lots")
@@ -186,7 +186,7 @@ class TestWhatCounts:
 
     def test_a_day_is_of_one_user_in_all_sessions(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("JUPYTERHUB_USER", "ada")
-        path, daily = tmp_path / "ledger.sqlite", Budget(1_000, "day", fixed=True)
+        path, daily = tmp_path / "ledger.sqlite", Budget(1_000, "day", most=1_000)
         other = Book(path, daily, session="other")
         other.ledger.begin(**ASKED, reserved_tokens=300)
         with closing(sqlite3.connect(path)) as connection, connection:
@@ -203,6 +203,11 @@ class TestWhatCounts:
     def test_who_has_set_a_day_for_themselves_is_told_how_to_raise_it(self) -> None:
         hint = Budget(1_000, "day").refusal(900, 200).hint
         assert hint.startswith('Raise it: %config MixRoute.daily_token_budget = "2k".')
+
+    def test_nobody_is_told_to_raise_it_further_than_is_allowed(self) -> None:
+        assert (
+            Budget(1_000, "session", most=1_500).refusal(900, 200).hint.startswith("Raise it: %usage --budget 1.5k. ")
+        )
 
     def test_most_of_it_is_told_once(self, tmp_path: Path) -> None:
         book = Book(tmp_path / "ledger.sqlite", Budget(1_000, "session"), Budget(10_000, "day"))
@@ -233,7 +238,7 @@ class TestWhatCounts:
             both.ledger.begin(**ASKED, reserved_tokens=1)
         lines = "%usage --budget none and %config MixRoute.daily_token_budget = None."
         assert refused.value.hint.endswith(f"or ask without a budget: {lines}")
-        fixed = Book(tmp_path / "ledger.sqlite", Budget(1_000, "day", fixed=True))
+        fixed = Book(tmp_path / "ledger.sqlite", Budget(1_000, "day", most=1_000))
         with pytest.raises(BudgetError) as refused:
             fixed.ledger.begin(**ASKED, reserved_tokens=1)
         assert refused.value.hint == "Make it work again (the warning says why it does not)."

@@ -570,7 +570,7 @@ def test_the_hook_on_the_page_gives_a_login_that_writes_its_own_rows(
     environment = {name: value(spawner) if callable(value) else value for name, value in c.Spawner.environment.items()}
     assert environment["MIXROUTE_API_KEY"] == "a token"
     monkeypatch.setenv("MIXROUTE_DAILY_TOKEN_BUDGET", environment["MIXROUTE_DAILY_TOKEN_BUDGET"])
-    assert MixRoute().budget("daily_token_budget") == (200_000, True)
+    assert MixRoute().budget("daily_token_budget") == (200_000, 200_000)
     there = f"127.0.0.1:{postgres.port}/{roles}"
     here = Person(environment["MIXROUTE_LEDGER_URL"].replace("db.example.org/usage", there), session="dora")
     here.ask()

@@ -40,12 +40,12 @@ _RESTART = "after a change there, restart the kernel"
 class Budget:
     """So many tokens for this ``session``, or for a ``day`` of this user's in all sessions of the ledger.
 
-    ``fixed`` where it was set before the kernel started, by whomever, and a notebook cannot raise it.
+    A notebook can raise it to ``most``, what was set before the kernel started, by whomever.
     """
 
     tokens: int
     scope: str
-    fixed: bool = False
+    most: int | None = None
 
     def refusal(self, taken: int, needed: int, number: int = 1) -> BudgetError:
         """Return the error for a request that would pass it, ``number`` its round in its turn."""
@@ -78,8 +78,9 @@ class Budget:
         return "%usage --budget none" if self.scope == SESSION else "%config MixRoute.daily_token_budget = None"
 
     def _raised(self, tokens: int) -> str:
-        if self.fixed:
+        if self.tokens == self.most:
             return f"It is set in {_where(_SETTINGS[self.scope])}; {_RESTART}."
+        tokens = min(tokens, self.most or tokens)
         if self.scope == SESSION:
             return f"Raise it: %usage --budget {typed_tokens(tokens)}."
         return f'Raise it: %config MixRoute.daily_token_budget = "{typed_tokens(tokens)}".'
@@ -93,7 +94,7 @@ def _where(name: str) -> str:
 def budgets(config: MixRoute) -> list[Budget]:
     """Return the budgets that are set now."""
     read = {scope: config.budget(name) for scope, name in _SETTINGS.items()}
-    return [Budget(tokens, scope, fixed) for scope, (tokens, fixed) in read.items() if tokens is not None]
+    return [Budget(tokens, scope, most) for scope, (tokens, most) in read.items() if tokens is not None]
 
 
 def set_budget(config: MixRoute, amount: str) -> None:
@@ -105,11 +106,11 @@ def set_budget(config: MixRoute, amount: str) -> None:
         If a lower one was set before the kernel started.
     """
     before, config.token_budget = config.token_budget, amount
-    tokens, fixed = config.budget("token_budget")
-    if fixed and tokens != read_tokens(amount):
+    tokens, most = config.budget("token_budget")
+    if tokens != read_tokens(amount):
         config.token_budget = before
         raise BudgetError(
-            f"{tokens:,} tokens are set in {_where('token_budget')}: here a budget can be lowered, not raised.",
+            f"{most:,} tokens are set in {_where('token_budget')}: here a budget can be lowered, not raised.",
             f"Nothing is changed; {_RESTART}.",
         )
 
@@ -157,7 +158,7 @@ def admit(connection: Connection, limits: Sequence[Budget], row: Mapping[str, An
 def cannot_be_kept(limits: Sequence[Budget], number: int) -> BudgetError:
     """Return the error for a ledger that cannot be used: a broken one must not be a way around a budget."""
     hint = "Make it work again (the warning says why it does not)"
-    fixed = any(budget.fixed for budget in limits)
+    fixed = any(budget.most is not None for budget in limits)
     lifted = " and ".join(budget.lifted() for budget in limits)
     return BudgetError(
         f"The token budget cannot be kept, because the ledger cannot be used; {_unsent(number)}.",

@@ -87,7 +87,7 @@ class Asked:
 
     def again(self, error: Exception, seconds: float, ledger: Ledger) -> None:
         """Let the ledger know that it has failed and will be sent once more, in so many seconds."""
-        self._entry = ledger.again(self._entry, error=type(error).__name__, seconds=seconds)
+        self._entry = ledger.again(self._entry, error=type(error).__name__, seconds=seconds, free=self._was_free(error))
         self._tried = time.monotonic() + seconds
 
     def add(self, chunk: Chunk) -> None:
@@ -185,17 +185,22 @@ class Asked:
     def close(self, ledger: Ledger) -> None:
         """Let the ledger know how it ended; once is enough."""
         error = type(self.failure).__name__ if self.failure else None
-        ledger.finish(
-            self._entry, status=self._status, reply=self._of_this_try(), error=error, free=self._was_refused()
-        )
+        free = not self._was_sent or self._is_waiting() or self._was_free(self.failure)
+        ledger.finish(self._entry, status=self._status, reply=self._of_this_try(), error=error, free=free)
         self._entry = None
 
     def _counted(self, reply: Reply) -> Reply:
         """Return a reply with estimated tokens where there are words of it, and nobody has counted them."""
         usage = reply.usage
-        if usage.input_tokens is not None or usage.output_tokens is not None or not _says_something(reply):
+        if not _says_something(reply):
             return reply
-        return replace(reply, usage=Usage(self._size, estimate_answer(reply), source="estimated"))
+        if usage.input_tokens is None and usage.output_tokens is None:
+            return replace(reply, usage=Usage(self._size, estimate_answer(reply), source="estimated"))
+        broken_off = self._status != COMPLETE and reply.finish_reason is None
+        if broken_off and 2 * (usage.output_tokens or 0) < (output := estimate_answer(reply)):
+            # What some gateways tell with the first word is no count of those that have come after it.
+            return replace(reply, usage=replace(usage, output_tokens=output, source="estimated"))
+        return reply
 
     def _of_this_try(self) -> Reply:
         """Return the reply to the request with the times of its last try, after those that failed."""
@@ -207,13 +212,15 @@ class Asked:
             first_token_seconds=None if first is None else max(0.0, first - before),
         )
 
-    def _was_refused(self) -> bool:
-        """Say whether nothing can have been spent on it: a gateway that is silent may be at work."""
-        if not self._was_sent:
-            return True
-        if isinstance(self.failure, APIConnectionError):
-            return self.failure.unsent
-        return isinstance(self.failure, APIStatusError | HistoryError) and not _says_something(self.round())
+    def _is_waiting(self) -> bool:
+        """Say whether it has ended before it was sent once more."""
+        return self._seconds is not None and self._started + self._seconds < self._tried
+
+    def _was_free(self, failure: BaseException | None) -> bool:
+        """Say whether a try cannot have cost anything: a gateway that is silent may be at work."""
+        if isinstance(failure, APIConnectionError):
+            return failure.unsent
+        return isinstance(failure, APIStatusError | HistoryError) and not _says_something(self.round())
 
     def _lines(self) -> tuple[str, ...]:
         """Return the lines that say why it failed, as they may be kept."""

@@ -105,8 +105,7 @@ def ask(
 def _leave(asked: Asked, turn: Turn, replaced: int, *, ledger: Ledger, view: ReplyView) -> None:
     """Leave a turn in its cell as it is recorded."""
     plan = asked.plan
-    spent = ledger.notes() if turn.status == COMPLETE else ()  # who pressed Stop does not wait for a slow ledger
-    notes = [*answer_notes(turn, plan.form), *asked.notes, *cell_notes(plan, turn, replaced), *spent]
+    notes = [*answer_notes(turn, plan.form), *asked.notes, *cell_notes(plan, turn, replaced), *ledger.notes()]
     metadata, before = turn.to_metadata(), (*plan.shown_before(), *asked.steps)
     ending = ending_of(turn, notes, form=plan.form, before=before, metadata=metadata)
     view.finish(replace(ending, error=()))  # IPython shows it below

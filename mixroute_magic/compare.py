@@ -159,8 +159,7 @@ class _Comparison:
             return self.turn()
         plan = self._columns[0].plan
         turn, replaced = self._notebook.record(plan.run, place, self.turn())
-        spent = self._ledger.notes() if turn.status == COMPLETE else ()
-        notes, metadata = [*cell_notes(plan, turn, replaced), *spent], turn.to_metadata()
+        notes, metadata = [*cell_notes(plan, turn, replaced), *self._ledger.notes()], turn.to_metadata()
         self._view.finish(ending_of(turn, notes, form=plan.form, before=plan.shown_before(), metadata=metadata))
         return turn
 

@@ -41,7 +41,8 @@ class MixRoute(Configurable):
     retries = Any(2, help="How often a request is tried again before its first word.").tag(config=True)
     allow_http = Bool(False, help="Allow http:// to other machines: the key then travels unencrypted.").tag(config=True)
     ledger_url = Unicode(
-        help="URL of the usage ledger (SQLite or PostgreSQL). Default: MIXROUTE_LEDGER_URL, else a file of this user's."
+        help="URL of the usage ledger (SQLite or PostgreSQL), set before the first question. Default: "
+        "MIXROUTE_LEDGER_URL, else a file of this user's."
     ).tag(config=True)
     prices = Any(
         {},
@@ -124,13 +125,13 @@ class MixRoute(Configurable):
         SettingError
             If it, or what was set before, is no number of tokens.
         """
-        try:
-            limits = [limit for value in self._given[name] if (limit := read_tokens(value)) is not None]
-            own = read_tokens(getattr(self, name))
-        except ValueError as error:
-            raise SettingError(f"MixRoute.{name}, or {BUDGETS[name]}: {error}.", "Nothing was sent.") from None
-        most = min(limits, default=None)
-        return min([*limits, *([] if own is None else [own])], default=None), most
+        in_environment, configured = self._given[name]
+        limits = [
+            _tokens(BUDGETS[name], in_environment, "Correct it, and restart the kernel."),
+            _tokens(f"MixRoute.{name}", configured, "Correct it in ipython_config.py, and restart the kernel."),
+        ]
+        own = _tokens(f"MixRoute.{name}", getattr(self, name), f'Set it: %config MixRoute.{name} = "200k".')
+        return _least(*limits, own), _least(*limits)
 
     def number(self, name: str, *, least: float = 0.0, most: float = inf, whole: bool = False) -> float:
         """Return the value of a numeric setting.
@@ -150,3 +151,14 @@ class MixRoute(Configurable):
         raise SettingError(
             f"MixRoute.{name} is {value!r}, not a {kind} {span}.", f"Set it: %config MixRoute.{name} = …"
         )
+
+
+def _tokens(setting: str, value: Anything, hint: str) -> int | None:
+    try:
+        return read_tokens(value)
+    except ValueError as error:
+        raise SettingError(f"{setting} is {value!r}: {error}.", hint) from None
+
+
+def _least(*limits: int | None) -> int | None:
+    return min((limit for limit in limits if limit is not None), default=None)

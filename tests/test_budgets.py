@@ -7,12 +7,27 @@ import threading
 import time
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from calling import asking, part
 from kernels import Kernel
-from scripted import DONE, STOP, USAGE, Pause, Reset, ScriptedGateway, Until, answer, delta, reply, scripted, whole
+from scripted import (
+    DONE,
+    STOP,
+    USAGE,
+    Pause,
+    Reset,
+    ScriptedGateway,
+    Until,
+    answer,
+    delta,
+    event,
+    reply,
+    scripted,
+    whole,
+)
 from traitlets.config import Config
 
 from mixroute_magic.amounts import read_tokens, typed_tokens
@@ -20,6 +35,7 @@ from mixroute_magic.config import MixRoute
 from mixroute_magic.errors import BudgetError, SettingError
 from mixroute_magic.reply import Reply
 from mixroute_magic.usage.budget import Budget, budgets, set_budget, today
+from mixroute_magic.usage.budget import spent as spent_in_all
 from mixroute_magic.usage.ledger import Ledger
 from mixroute_magic.wire import Usage
 
@@ -107,8 +123,23 @@ class TestSettings:
         monkeypatch.setenv("MIXROUTE_TOKEN_BUDGET", "lots")
         config = MixRoute()
         config.token_budget = 5
-        with pytest.raises(SettingError, match="MIXROUTE_TOKEN_BUDGET: a number of tokens is needed"):
+        with pytest.raises(SettingError, match="MIXROUTE_TOKEN_BUDGET is 'lots': a number of tokens is needed") as told:
             budgets(config)
+        assert told.value.hint == "Correct it, and restart the kernel."
+        with pytest.raises(SettingError, match="is 'lots'"):
+            set_budget(config, "7")
+        assert config.token_budget == 5
+
+    def test_it_is_told_which_of_the_places_holds_what_is_none(self) -> None:
+        config = MixRoute(config=Config(MixRoute={"token_budget": "many"}))
+        with pytest.raises(SettingError, match=r"MixRoute\.token_budget is 'many'") as told:
+            budgets(config)
+        assert told.value.hint == "Correct it in ipython_config.py, and restart the kernel."
+        config = MixRoute()
+        config.daily_token_budget = "few"
+        with pytest.raises(SettingError, match=r"MixRoute\.daily_token_budget is 'few'") as told:
+            budgets(config)
+        assert told.value.hint == 'Set it: %config MixRoute.daily_token_budget = "200k".'
 
 
 class Book:
@@ -158,22 +189,23 @@ class TestWhatCounts:
     def test_a_retry_takes_over_what_was_reserved(self, tmp_path: Path) -> None:
         book = Book(tmp_path / "ledger.sqlite", Budget(1_000, "session"))
         entry = book.ledger.begin(**ASKED, reserved_tokens=1_000)
-        entry = book.ledger.again(entry, error="RateLimitError", seconds=0.0)
-        book.ledger.finish(book.ledger.again(entry, error="ServerError", seconds=0.0), status="complete")
+        entry = book.ledger.again(entry, error="RateLimitError", seconds=0.0, free=True)
+        entry = book.ledger.again(entry, error="APIConnectionError", seconds=0.0, free=False)
+        book.ledger.finish(entry, status="complete")
         told = [(row["attempt"], row["status"], row["error"], row["reserved_tokens"]) for row in book.rows()]
         assert told == [
             (1, "failed", "RateLimitError", None),
-            (2, "failed", "ServerError", None),
+            (2, "failed", "APIConnectionError", 1_000),  # it may have cost something
             (3, "complete", None, 1_000),
         ]
-        assert book.ledger.again(None, error="ServerError", seconds=0.0) is None
+        assert book.ledger.again(None, error="ServerError", seconds=0.0, free=True) is None
 
     def test_a_retry_that_cannot_be_recorded_leaves_its_row_to_the_one_before(self, tmp_path: Path) -> None:
         book = Book(tmp_path / "ledger.sqlite")
         entry = book.ledger.begin(**ASKED)
         with closing(sqlite3.connect(book.path)) as other:
             other.execute("BEGIN IMMEDIATE")
-            assert book.ledger.again(entry, error="ServerError", seconds=0.0) == entry
+            assert book.ledger.again(entry, error="ServerError", seconds=0.0, free=True) == entry
         book.ledger.finish(entry, status="complete")
         assert [(row["attempt"], row["status"]) for row in book.rows()] == [(1, "complete")]
 
@@ -205,15 +237,44 @@ class TestWhatCounts:
         assert hint.startswith('Raise it: %config MixRoute.daily_token_budget = "2k".')
 
     def test_nobody_is_told_to_raise_it_further_than_is_allowed(self) -> None:
-        assert (
-            Budget(1_000, "session", most=1_500).refusal(900, 200).hint.startswith("Raise it: %usage --budget 1.5k. ")
-        )
+        raised = Budget(100_000, "session", most=128_000).refusal(99_000, 2_000).hint
+        assert raised.startswith("Raise it: %usage --budget 128000. ")
+        raised = Budget(100_000, "day", most=500_000).refusal(99_000, 2_000).hint
+        assert raised.startswith('Raise it: %config MixRoute.daily_token_budget = "200k". ')
+        too_little = Budget(40_000, "session", most=50_000).refusal(39_000, 20_000).hint
+        assert too_little.startswith("It is set in MIXROUTE_TOKEN_BUDGET or ipython_config.py;")
+
+    def test_a_day_of_users_without_a_name_is_counted_too(self, tmp_path: Path) -> None:
+        book = Book(tmp_path / "ledger.sqlite")
+        book.ledger.begin(**ASKED, reserved_tokens=700)
+        day = [Budget(1_000, "day")]
+        nobodys = partial(spent_in_all, limits=day, session="here", user=None)
+        assert book.ledger.read(nobodys) == [0]
+        with closing(sqlite3.connect(book.path)) as connection, connection:
+            connection.execute('UPDATE requests SET "user" = NULL')
+        assert book.ledger.read(nobodys) == [700]
+
+    def test_one_count_alone_settles_nothing(self, tmp_path: Path) -> None:
+        book = Book(tmp_path / "ledger.sqlite")
+        for output in 9_000, 5:
+            half = Reply("", "glm-5", usage=Usage(None, output, source="reported"))
+            book.ledger.finish(book.ledger.begin(**ASKED, reserved_tokens=1_000), status="complete", reply=half)
+        assert [row["reserved_tokens"] for row in book.rows()] == [9_000, 1_000]
+
+    def test_what_was_spent_before_is_no_news(self, tmp_path: Path) -> None:
+        book = Book(tmp_path / "ledger.sqlite", Budget(1_000, "session"))
+        book.ledger.finish(book.ledger.begin(**ASKED, reserved_tokens=900), status="complete")
+        replayed = book.ledger.begin(**ASKED, replayed=True)
+        with closing(sqlite3.connect(book.path)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            book.ledger.finish(replayed, status="complete")
+        assert book.ledger.notes() == []
 
     def test_most_of_it_is_told_once(self, tmp_path: Path) -> None:
         book = Book(tmp_path / "ledger.sqlite", Budget(1_000, "session"), Budget(10_000, "day"))
-        book.ledger.finish(book.ledger.begin(**ASKED, reserved_tokens=799), status="interrupted")
+        book.ledger.finish(book.ledger.begin(**ASKED, reserved_tokens=799), status="complete")
         assert book.ledger.notes() == []
-        book.ledger.finish(book.ledger.begin(**ASKED, reserved_tokens=1), status="interrupted")
+        book.ledger.finish(book.ledger.begin(**ASKED, reserved_tokens=1), status="complete")
         assert book.ledger.notes() == ["800 of this session's 1,000 tokens are spent"]
         assert book.ledger.notes() == []
 
@@ -304,6 +365,32 @@ class TestInANotebook:
         (row,) = last(kernel, 1)
         assert (row["status"], row["source"], row["output_tokens"]) == ("interrupted", "estimated", 4)
         assert "≈ 6 → 4 tokens" in ran.text
+
+    def test_what_is_told_with_the_first_word_is_no_count_of_the_words_that_follow(self, kernel: Kernel) -> None:
+        early = event({"choices": [], "usage": {"prompt_tokens": 12, "completion_tokens": 1}})
+        words = "Some words of it, " * 20
+        with scripted(answer(early, delta(words), Pause(60)), answer(early, delta("Yes."), STOP, DONE)) as gateway:
+            asked_at(kernel, gateway)
+            ran = kernel.send("%%chat --fresh\nhello", "early").until_streamed(words)
+            kernel.interrupt()
+            ran.wait()
+            kernel.run("%%chat --fresh\nhello", "early")
+        stopped, whole_one = last(kernel, 2)
+        assert (stopped["status"], stopped["source"], stopped["input_tokens"]) == ("interrupted", "estimated", 12)
+        assert stopped["output_tokens"] > 50
+        assert (whole_one["source"], whole_one["output_tokens"]) == ("reported", 1)
+
+    def test_stop_before_it_is_sent_once_more_costs_nothing(self, kernel: Kernel) -> None:
+        with scripted(reply(429, {"error": {"message": "slow down"}}, retry_after="50")) as gateway:
+            asked_at(kernel, gateway)
+            ran = kernel.send("%%chat --fresh --max-tokens 20000\nhello", "waiting")
+            ran.until(lambda ran: any("retry" in change for change in ran.frames))
+            kernel.interrupt()
+            ran.wait()
+            assert len(gateway.bodies) == 1
+        told = last(kernel, 2)
+        assert [(row["status"], row["reserved_tokens"]) for row in told] == [("failed", None), ("interrupted", None)]
+        assert all(row["started"] <= row["finished"] for row in told)
 
     def test_a_replayed_turn_is_a_row_that_costs_nothing(self, kernel: Kernel) -> None:
         with scripted(whole("Again?")) as gateway:

@@ -496,6 +496,8 @@ def test_of_sixteen_requests_at_once_as_many_are_admitted_as_the_budget_has_room
     postgres: Postgres, roles: str, data_dir: Path
 ) -> None:
     [[spent]] = postgres.run("SELECT coalesce(sum(input_tokens + output_tokens), 0) FROM requests", roles, "ada")
+    # Under this default, who has waited for others would not see what they have added.
+    postgres.run(f"ALTER DATABASE {roles} SET default_transaction_isolation = 'repeatable read'", roles)
     day = Budget(int(spent) + 10 * 1_000, "day")
     people = [
         Person(postgres.url(roles, "ada"), session=f"room {number}", budgets=lambda: [day]) for number in range(16)

@@ -17,6 +17,8 @@ import pytest
 from mixroute_magic.reply import Reply
 from mixroute_magic.usage import spool as module
 from mixroute_magic.usage.ledger import Ledger
+from mixroute_magic.usage.rows import put_each
+from mixroute_magic.usage.server import read_url, target_of
 from mixroute_magic.usage.spool import Spool
 from mixroute_magic.wire import Usage
 
@@ -137,6 +139,26 @@ def fill(path: Path, rows: int) -> None:
         db.executemany(copy, [(f"copy {number}",) for number in range(rows)])
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("postgresql://ada@/usage?host=db1", "postgresql://ada@/usage?host=db2", False),
+        ("postgresql://ada@db/usage", "postgresql://eve:x@db:5432/usage", True),
+    ],
+)
+def test_what_waits_for_a_server_waits_for_it_however_it_is_written(one: str, other: str, same: bool) -> None:
+    assert (target_of(read_url(one)) == target_of(read_url(other))) == same
+
+
+def test_a_row_of_a_newer_version_waits_for_a_kernel_that_has_its_columns(tmp_path: Path) -> None:
+    ledger = Ledger(f"sqlite:///{tmp_path}/ledger.sqlite", session="here", warn=print)
+    entry = {"thread": "main", "gateway": "x", "model": "m", "started": datetime.now(UTC), "status": "complete"}
+    known = entry | {"id": "a", "session": "s", "demo": False}
+    newer = known | {"id": "b", "colour": "red"}
+    assert ledger.read(lambda connection: put_each(connection, [newer, known])) == [known]
+    ledger.close()
+
+
 def test_the_file_does_not_grow_for_ever_and_the_oldest_are_given_up(spool: Spool) -> None:
     spool.keep(row(0))
     with closing(sqlite3.connect(spool.path)) as db, db:  # those between have been delivered
@@ -213,6 +235,8 @@ def test_a_driver_that_is_missing_is_named_and_rows_wait_for_it(tmp_path: Path) 
 import sys
 sys.modules["psycopg"] = None  # as where it is not installed
 from mixroute_magic.usage.ledger import Ledger
+from mixroute_magic.usage.rows import put_each
+from mixroute_magic.usage.server import read_url, target_of
 ledger = Ledger("postgresql://ada:sk-test@localhost/usage", session="here", warn=print)
 print(ledger.begin(model="glm-5", gateway="localhost", thread="main", notebook=None) is not None)
 """

@@ -303,6 +303,8 @@ def test_money_follows_the_prices_that_were_given(desk: Desk) -> None:
         '{"glm-5": {"input": True, "output": 2}}',
         '{"glm-5": {"input": "0.6", "output": 2}}',
         '{"glm-5": {"input": float("nan"), "output": 2}}',
+        '{"glm-5": {"input": __import__("decimal").Decimal("sNaN"), "output": 2}}',
+        '{"glm-5": {"input": None, "output": 2}}',
         '{"glm-5": {"input": 1, "output": 2, "currency": 3}}',
     ],
 )
@@ -349,6 +351,11 @@ def test_only_an_earlier_export_is_written_over(desk: Desk) -> None:
     assert marks.read_text() == "name,mark\nAda,1\n"
     with pytest.raises(MixRouteError, match="cannot be written"):
         desk.usage("--csv nowhere/usage.csv")
+    for name in (".", "/", "~nobody-of-this-name/usage.csv", "usage.csv/usage.csv", f"{'x' * 300}.csv"):
+        with pytest.raises(MixRouteError, match="cannot be written"):
+            desk.usage(f"--csv {name}")
+    with pytest.raises(MixRouteError, match="cannot be written: embedded null byte"):
+        desk.usage().to_csv("a\0b.csv")
     assert sorted(path.name for path in desk.folder.glob("*usage*")) == ["usage.csv"]
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from mixroute_magic.amounts import read_tokens, typed_tokens
 from mixroute_magic.config import BUDGETS
-from mixroute_magic.errors import BudgetError
+from mixroute_magic.errors import BudgetError, SettingError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -53,7 +53,7 @@ class Budget:
         return BudgetError(
             f"{left:,} of {self.name} {self.tokens:,} tokens are left, and this request may take {needed:,}; "
             f"{_unsent(number)}.",
-            f"{self._raised(max(2 * self.tokens, taken + needed))} Or ask for less: --max-tokens N, --fresh.",
+            f"{self._raised(taken + needed)} Or ask for less: --max-tokens N, --fresh.",
         )
 
     def note(self, taken: int) -> str:
@@ -77,13 +77,16 @@ class Budget:
         """Return the line that takes it away."""
         return "%usage --budget none" if self.scope == SESSION else "%config MixRoute.daily_token_budget = None"
 
-    def _raised(self, tokens: int) -> str:
-        if self.tokens == self.most:
+    def _raised(self, least: int) -> str:
+        """Return how to raise it to so many tokens at least, if that is for this kernel to do."""
+        if self.most is not None and self.most < least:
             return f"It is set in {_where(_SETTINGS[self.scope])}; {_RESTART}."
-        tokens = min(tokens, self.most or tokens)
+        amount = typed_tokens(max(2 * self.tokens, least))
+        if self.most is not None and (read_tokens(amount) or 0) > self.most:
+            amount = str(self.most)
         if self.scope == SESSION:
-            return f"Raise it: %usage --budget {typed_tokens(tokens)}."
-        return f'Raise it: %config MixRoute.daily_token_budget = "{typed_tokens(tokens)}".'
+            return f"Raise it: %usage --budget {amount}."
+        return f'Raise it: %config MixRoute.daily_token_budget = "{amount}".'
 
 
 def _where(name: str) -> str:
@@ -106,7 +109,11 @@ def set_budget(config: MixRoute, amount: str) -> None:
         If a lower one was set before the kernel started.
     """
     before, config.token_budget = config.token_budget, amount
-    tokens, most = config.budget("token_budget")
+    try:
+        tokens, most = config.budget("token_budget")
+    except SettingError:
+        config.token_budget = before
+        raise
     if tokens != read_tokens(amount):
         config.token_budget = before
         raise BudgetError(
@@ -123,21 +130,23 @@ def today() -> datetime:
 def spent(connection: Connection, limits: Sequence[Budget], *, session: str, user: str | None) -> list[int]:
     """Return what counts for each of the budgets by now: demo and replayed requests are free."""
     values = {"session": session, "user": user, "today": today()}
-    sums = connection.execute(_sums(tuple(budget.scope for budget in limits)), values).one()
+    query = _sums(tuple(budget.scope for budget in limits), named=user is not None)
+    sums = connection.execute(query, values).one()
     return [int(tokens or 0) for tokens in sums]
 
 
 @cache
-def _sums(scopes: tuple[str, ...]) -> Select[Any]:
-    """Return the one query for budgets of these scopes; as putting it together takes as long as asking it."""
+def _sums(scopes: tuple[str, ...], *, named: bool) -> Select[Any]:
+    """Return the one query for budgets of these scopes, made once: that takes as long as to ask it."""
     from sqlalchemy import bindparam, func, select
 
     from mixroute_magic.usage.schema import REQUESTS
 
     column = REQUESTS.c
+    this_user = column.user == bindparam("user") if named else column.user.is_(None)
     mine = {
         SESSION: column.session == bindparam("session"),
-        DAY: (column.user == bindparam("user")) & (column.started >= bindparam("today")),
+        DAY: this_user & (column.started >= bindparam("today")),
     }
     count = func.coalesce(column.input_tokens + column.output_tokens, column.reserved_tokens, 0)
     taken = select(func.sum(count)).where(~column.demo, ~column.replayed)

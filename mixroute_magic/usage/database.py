@@ -122,7 +122,7 @@ class Database:
         return (
             f"The token ledger{place} cannot be used ({getattr(error, 'orig', None) or error}): answers are not "
             "affected, but %usage will miss requests. Make it writable, move it away if it is damaged, or set "
-            "MIXROUTE_LEDGER_URL to another database."
+            "MIXROUTE_LEDGER_URL to another database and restart the kernel."
         )
 
 
@@ -181,6 +181,7 @@ def _engine(url: str | None) -> Engine:
     from mixroute_magic.usage.server import connect_args, limit_waits, read_url
 
     target = URL.create("sqlite", database=str(_private_file())) if url is None else read_url(url)
+    on_a_server = target.get_backend_name() != "sqlite"
     sqlite = {"timeout": _TRY, "check_same_thread": False}
     # One connection, which threads take in turn: SQLite writes one at a time anyway, and ``sqlite://`` (in memory)
     # is another database in every other connection.
@@ -190,7 +191,9 @@ def _engine(url: str | None) -> Engine:
         pool_size=1,
         max_overflow=0,
         pool_pre_ping=True,
-        connect_args=sqlite if target.get_backend_name() == "sqlite" else connect_args(target),
+        connect_args=connect_args(target) if on_a_server else sqlite,
+        # Who waits for others sees then what they have added: budgets rely on it, whatever the server's default is.
+        **({"isolation_level": "READ COMMITTED"} if on_a_server else {}),
     )
     limit_waits(engine)
     return engine

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
@@ -96,7 +96,7 @@ class Requests:
         MixRouteError
             If another file has this name, or it cannot be written.
         """
-        with _replacing(Path(path).expanduser(), _is_export) as beside:
+        with _replacing(path, _is_export) as beside:
             return self._with(lambda rows: _write_csv(beside, rows))
 
     def to_frame(self) -> pd.DataFrame:
@@ -121,7 +121,7 @@ class Requests:
             import pyarrow as pa  # noqa: F401 - what pandas writes with
         except ImportError as error:
             raise MixRouteError("Parquet needs pyarrow, which is not installed.", "%pip install pyarrow") from error
-        with _replacing(Path(path).expanduser(), _is_parquet) as beside:
+        with _replacing(path, _is_parquet) as beside:
             frame.to_parquet(beside, engine="pyarrow", index=False)
         return len(frame)
 
@@ -198,21 +198,26 @@ def _cell(value: Any) -> Any:
 
 
 @contextmanager
-def _replacing(path: Path, ours: Callable[[Path], bool]) -> Iterator[Path]:
+def _replacing(given: str | Path, ours: Callable[[Path], bool]) -> Iterator[Path]:
     """Yield a path beside this one, which takes its place at the end: whole, and never in place of a foreign file."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside = None
     try:
+        path = Path(given).expanduser()
+        beside = path.with_name(f".{path.name}.{os.getpid()}")
+        beside.touch()  # while nobody else can be blamed for it
         if os.path.lexists(path) and not ours(path):
             hint = "Choose another name, or move that file away."
             raise MixRouteError(f"{path.name} exists and is no export of %usage; nothing was written.", hint)
         yield beside
         beside.replace(path)
-    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+    except (OSError, ValueError, RuntimeError) as error:  # the latter two: a name that no file, no home can have
         reason = getattr(error, "strerror", None) or error
         hint = "Name a file in a folder that exists and takes new files."
-        raise MixRouteError(f"{path} cannot be written: {reason}.", hint) from error
+        raise MixRouteError(f"{given} cannot be written: {reason}.", hint) from error
     finally:
-        beside.unlink(missing_ok=True)
+        if beside is not None:
+            with suppress(OSError, ValueError):
+                beside.unlink(missing_ok=True)
 
 
 def _is_export(path: Path) -> bool:

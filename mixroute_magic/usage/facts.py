@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from mixroute_magic.reply import Reply
 
-__all__ = ["figures", "storable", "user_name"]
+__all__ = ["figures", "still_reserved", "storable", "user_name"]
 
 
 def user_name() -> str | None:
@@ -33,6 +33,12 @@ def storable(row: Mapping[str, Any]) -> dict[str, Any]:
 def _written(text: str) -> str:
     """Return a text with what no database can write replaced: halves of characters, and PostgreSQL's one other."""
     return whole_characters(text).replace("\0", "\ufffd")
+
+
+def still_reserved(tokens: int, reply: Reply | None) -> int | None:
+    """Return what goes on to count of a reservation: nothing, once both true counts are known."""
+    counts = (reply.usage.input_tokens, reply.usage.output_tokens) if reply else (None, None)
+    return None if None not in counts else max(tokens, *(count or 0 for count in counts))
 
 
 def figures(reply: Reply | None) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from mixroute_magic.errors import BudgetError, SettingError
 from mixroute_magic.interrupts import undisturbed
 from mixroute_magic.usage.budget import Budget, admit, cannot_be_kept, spent, today
-from mixroute_magic.usage.facts import figures, storable, user_name
+from mixroute_magic.usage.facts import figures, still_reserved, storable, user_name
 from mixroute_magic.usage.shared import open_database
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Ledger:
         self._session = session
         self._budgets = budgets
         self._begun: dict[str, dict[str, Any]] = {}  # rows of requests that have not ended
-        self._spent: dict[Budget, int] = {}  # as the last request to end has found it
+        self._spent: dict[Budget, int] = {}  # as the last answer has found it
         self._noted: set[tuple[Budget, datetime]] = set()
 
     def begin(
@@ -121,6 +121,7 @@ class Ledger:
             }
         )
         budgets = () if demo or replayed else self._budgets()
+        self._spent = {}
 
         def insert(connection: Connection) -> BudgetError | bool:
             from mixroute_magic.usage.schema import REQUESTS
@@ -136,10 +137,11 @@ class Ledger:
                 return self._entered(row, self._database.run(insert), budgets)
             return self._entered(row, self._database.write([row], insert))
 
-    def again(self, entry: str | None, *, error: str, seconds: float) -> str | None:
+    def again(self, entry: str | None, *, error: str, seconds: float, free: bool) -> str | None:
         """Record that a request has failed and will be sent once more, in so many seconds: as a row of its own.
 
-        What was reserved for it is handed on, so that no budget can refuse it. Returns the entry to `finish`.
+        What was reserved for it is reserved again, and no budget can refuse that; unless it is sure to have been
+        ``free``, it counts for the one that failed, too. Returns the entry to `finish`.
         """
         before = self._begun.get(entry) if entry else None
         if before is None:
@@ -151,9 +153,8 @@ class Ledger:
             "started": now + timedelta(seconds=seconds),
         }
         took = (now - before["started"]).total_seconds()
-        failed = {"finished": now, "status": "failed", "error": error, "reserved_tokens": None, "seconds": took}
-
-        rows = [before | failed, row]
+        failed = before | {"finished": now, "status": "failed", "error": error, "seconds": took}
+        rows = [failed | {"reserved_tokens": None} if free else failed, row]
 
         def record(connection: Connection) -> None:
             from mixroute_magic.usage.rows import put
@@ -219,17 +220,22 @@ class Ledger:
         before = self._begun.get(entry) if entry else None
         if before is None:
             return
-        known = reply is not None and None not in (reply.usage.input_tokens, reply.usage.output_tokens)
-        settled = {"reserved_tokens": None} if known or free else {}
-        values = {"finished": datetime.now(UTC), "status": status, "error": error, **settled, **figures(reply)}
-        row = storable(before | values)
-        budgets = self._set()
+        now = datetime.now(UTC)
+        values = {
+            "started": min(before["started"], now),  # it may have been about to be sent once more
+            "finished": now,
+            "status": status,
+            "error": error,
+            "reserved_tokens": None if free else still_reserved(before["reserved_tokens"], reply),
+        }
+        row = storable(before | values | figures(reply))
+        budgets = self._unnoted() if status == "complete" else ()
 
         def record(connection: Connection) -> None:
             from mixroute_magic.usage.rows import put
 
             put(connection, row)
-            self._spent = self._taken(connection, budgets)
+            self._spent = self._taken(connection, budgets) or self._spent
 
         self._database.write([row], record)
         del self._begun[before["id"]]  # not before: whoever is interrupted here tries again
@@ -248,14 +254,10 @@ class Ledger:
         return found
 
     def notes(self) -> list[str]:
-        """Say of which budgets most was spent when the last request had ended, of each only once."""
-        day = today()
-        notes = {
-            budget: note
-            for budget, tokens in self._spent.items()
-            if (budget, day) not in self._noted and (note := budget.note(tokens))
-        }
-        self._noted.update((budget, day) for budget in notes)
+        """Say of which budgets most is spent, as the last answer has found it, of each only once."""
+        notes = {budget: note for budget, tokens in self._spent.items() if (note := budget.note(tokens))}
+        self._noted.update((budget, today()) for budget in notes)
+        self._spent = {}
         return list(notes.values())
 
     def standing(self) -> list[str]:
@@ -269,6 +271,9 @@ class Ledger:
         budgets = self._set()
         taken = self.read(lambda connection: self._taken(connection, budgets)) if budgets else {}
         return [budget.standing(tokens) for budget, tokens in taken.items()]
+
+    def _unnoted(self) -> list[Budget]:
+        return [budget for budget in self._set() if (budget, today()) not in self._noted]
 
     def _set(self) -> Sequence[Budget]:
         """Return the budgets that hold; what is set that is none is told when something is asked."""

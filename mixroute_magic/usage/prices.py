@@ -96,9 +96,12 @@ def _price(model: Any, given: Any) -> Price:
     where = f"MixRoute.prices[{model!r}]"
     if not isinstance(given, Mapping) or not {"input", "output"} <= set(given) <= set(_FIELDS):
         raise SettingError(f"{where} is {given!r}, not prices for input and output.", _HINT)
-    numbers = {name: given[name] for name in ("input", "output", "cached") if given.get(name) is not None}
+    numbers = {name: given[name] for name in ("input", "output", "cached") if name in given}
+    if numbers.get("cached", 0) is None:
+        del numbers["cached"]
     for name, number in numbers.items():
-        if isinstance(number, bool) or not isinstance(number, int | float | Decimal) or not 0 <= number < float("inf"):
+        is_number = isinstance(number, int | float | Decimal) and not isinstance(number, bool)
+        if not is_number or not Decimal(number).is_finite() or number < 0:
             raise SettingError(f"{where}[{name!r}] is {number!r}, not a number of at least 0.", _HINT)
     currency = given.get("currency", "")
     if not isinstance(currency, str):

@@ -28,7 +28,14 @@ def put(connection: Connection, row: Mapping[str, Any]) -> None:
 
     In words that every database knows, and that a role may use which sees its own rows only and may not change those
     that are finished.
+
+    Raises
+    ------
+    ValueError
+        If it has a column that only a newer version knows, and has kept on this machine.
     """
+    if unknown := row.keys() - REQUESTS.columns.keys():
+        raise ValueError(f"no columns of this version: {', '.join(sorted(unknown))}")
     for _ in range(2):  # another kernel may add the row between the two statements
         if connection.execute(_UNFINISHED, {**row, "row": row["id"]}).rowcount:
             return

@@ -21,6 +21,7 @@ _WAITS = {
     "keepalives_count": 2,
 }
 _LOCK_TIMEOUT = "5s"  # rows and tables are locked for milliseconds, so a longer lock is somebody's open transaction
+_PORT = 5432
 _LIBPQ = {"psycopg", "psycopg2"}
 
 # What the driver says of a connection that comes to nothing, and what is told of it.
@@ -57,7 +58,8 @@ def read_url(text: str) -> URL:
 
 def target_of(url: URL) -> str:
     """Return the name of a server's database, without login and password."""
-    return f"{url.get_backend_name()}://{url.host or ''}:{url.port or ''}/{url.database or ''}"
+    host, port = url.host or url.query.get("host", ""), url.port or url.query.get("port", _PORT)
+    return f"{url.get_backend_name()}://{host}:{port}/{url.database or ''}"
 
 
 def connect_args(url: URL) -> dict[str, Any]:

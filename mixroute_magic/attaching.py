@@ -13,6 +13,7 @@ from mixroute_magic.errors import SettingError, TemplateError
 from mixroute_magic.gateway.families import takes_images
 from mixroute_magic.parts import images_in, lost, with_bytes
 from mixroute_magic.prompt.images import read_image
+from mixroute_magic.session import variables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Sequence
@@ -42,7 +43,7 @@ def attach(session: Session, notebook: Path | None, refs: Sequence[str]) -> list
         shown = session.pictures.of_cell(number, None if ran_here else notebook)
         return names.get("_oh", {}).get(number) if shown is None else shown
 
-    images = [read_image(ref, names, output=output, folders=_folders(notebook)) for ref in refs]
+    images = [read_image(ref, variables(session.shell), output=output, folders=_folders(notebook)) for ref in refs]
     for image in images:
         if session.credentials.is_in(image.data.decode("latin-1")):  # a file may carry texts
             message = f"--image {image.source}: this file contains your API key; nothing was sent."

@@ -17,6 +17,7 @@ from mixroute_magic.demo import MODELS
 from mixroute_magic.errors import MixRouteError
 from mixroute_magic.gateway.families import by_series
 from mixroute_magic.option_values import ACTIONS, BY, FORMATS, REPLAYS
+from mixroute_magic.session import variables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -125,12 +126,8 @@ class Candidates:
 
     def _values(self, wanted: Callable[[Any], bool], _: str = "") -> Iterable[Candidate]:
         """Return the variables whose values are wanted: those that the person has named, as ``%who`` has them."""
-        hidden = self._shell.user_ns_hidden
-        found = {
-            name: value
-            for name, value in self._shell.user_ns.copy().items()
-            if not name.startswith("_") and value is not hidden.get(name, hidden) and wanted(value)
-        }
+        named = variables(self._shell).items()
+        found = {name: value for name, value in named if not name.startswith("_") and wanted(value)}
         return ((name, _kind(found[name])) for name in sorted(found, key=str.lower))
 
     def _models(self, _: str) -> Iterable[Candidate]:

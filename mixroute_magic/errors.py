@@ -58,6 +58,8 @@ __all__ = [
     "ToolError",
 ]
 
+_LONGEST_NAME = 64
+
 
 class MixRouteError(Exception):
     """Base of all errors of this package.
@@ -215,13 +217,15 @@ class ChatInterrupted(KeyboardInterrupt):
 
     def _render_traceback_(self) -> list[str]:
         if self.kept:
+            others = "what the others said so far is kept above, too"
             return [
-                f"Interrupted: {self.kept} had answered and goes on; what the others said so far is kept above, too.",
+                f"Interrupted: {visible(self.kept)} had answered and goes on; {others}.",
                 "Run the cell again to ask all of them anew.",
             ]
         if not self.partial and self.called:
+            named = ", ".join(visible(name[:_LONGEST_NAME]) for name in self.called)
             return [
-                f"Interrupted: the model asked for {', '.join(self.called)}, and had not answered yet.",
+                f"Interrupted: the model asked for {named}, and had not answered yet.",
                 "Run the cell again.",
             ]
         if not self.partial:

@@ -12,6 +12,7 @@ from mixroute_magic.offering import Offer
 from mixroute_magic.plan import Plan
 from mixroute_magic.prompt.past import Past
 from mixroute_magic.prompt.templates import render
+from mixroute_magic.session import variables
 from mixroute_magic.settings import given, settings
 from mixroute_magic.tables import counted
 
@@ -41,7 +42,7 @@ class Cell:
     def of(cls, session: Session, options: ChatOptions) -> Cell:
         """Return the cell that is being run."""
         mode = options.replay or session.replay_mode()
-        return cls(session, session.notebook(), options, Offer.read(options, session.shell.user_ns), mode)
+        return cls(session, session.notebook(), options, Offer.read(options, variables(session.shell)), mode)
 
 
 def plans(cell: Cell, body: str) -> list[Plan]:

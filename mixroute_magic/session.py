@@ -299,6 +299,12 @@ class Session:
             self._demo = None
 
 
+def variables(shell: InteractiveShell) -> dict[str, Any]:
+    """Return what a notebook's cells have named, as ``%who`` has it: without IPython's own ``open`` and ``exit``."""
+    hidden = shell.user_ns_hidden
+    return {name: value for name, value in shell.user_ns.copy().items() if value is not hidden.get(name, hidden)}
+
+
 def _warn(text: str) -> None:
     """Tell the user something that costs no answer."""
     sys.stderr.write(f"{text}\n")

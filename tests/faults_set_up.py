@@ -12,7 +12,7 @@ NO_KEY = "AuthenticationError: There is no API key yet."
 THREE_WAYS = "Set MIXROUTE_API_KEY, run %mixroute login, or try without a key: %mixroute demo."
 ODD_KEY = (
     "AuthenticationError: The API key contains spaces or characters that no key has.",
-    "Copy it once more from the MixRoute console: correct MIXROUTE_API_KEY, or run %mixroute login.",
+    "Copy it once more from the MixRoute console into MIXROUTE_API_KEY, which comes before %mixroute login.",
 )
 
 
@@ -61,7 +61,7 @@ SET_UP = (
         base_url="console.mixroute.io",
         says=(
             "SettingError: The gateway's address is not a URL: 'console.mixroute.io'.",
-            "It looks like https://console.mixroute.io/v1.",
+            "It should look like https://console.mixroute.io/v1.",
         ),
         **NOTHING_SENT,
         sdk=False,

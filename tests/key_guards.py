@@ -26,7 +26,7 @@ GUARDS = [
         "a key in a stream",
         "split",
         "gateway.client",
-        "unechoed(chain(head, chunks), self._line.secret())",
+        "unechoed(chain(head, chunks), self._line.secret)",
         "chain(head, chunks)",
     ),
     Guard("a key in pieces", "split", "secrecy", "end = max(out, self._secret.begins(known))", "end = len(known)"),
@@ -105,12 +105,12 @@ GUARDS = [
         "a key in a client's address",
         "in_a_clients_address",
         "gateway.line",
-        "self.secret().is_in(self._base_url)",
+        "self.secret.is_in(self._base_url)",
         "False",
     ),
     Guard("a client's address, shown", "shown", "gateway.client", "without_any_key(self.base_url)", "self.base_url"),
     # What a cell or a program would send.
-    Guard("a request", "asked_by_a_program", "gateway.line", "self.secret().is_in(body.decode())", "False"),
+    Guard("a request", "asked_by_a_program", "gateway.line", "self.secret.is_in(body.decode())", "False"),
     Guard("a template", "in_a_template", "planning", "key.is_in(plan.prompt) or ", ""),
     Guard(
         "the settings of a cell",

@@ -8,10 +8,25 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 from benchmarks import class_at_once
-from scripted import DONE, STOP, USAGE, Pause, Reset, ScriptedGateway, answer, delta, event, reply, scripted, whole
+from scripted import (
+    DONE,
+    STOP,
+    USAGE,
+    Pause,
+    Reset,
+    ScriptedGateway,
+    answer,
+    chunked,
+    delta,
+    event,
+    reply,
+    scripted,
+    whole,
+)
 
 from mixroute_magic import Client
 from mixroute_magic import errors as e
@@ -19,11 +34,13 @@ from mixroute_magic.gateway.address import read_base_url
 from mixroute_magic.gateway.credentials import Credentials, clean_key
 from mixroute_magic.gateway.faults import retry_after
 from mixroute_magic.gateway.retries import is_waited_out
+from mixroute_magic.gateway.transport import CONNECT_SECONDS
 from mixroute_magic.reply import Reply
 from mixroute_magic.wire import Message, Usage
 
 HELLO = [{"role": "user", "content": "Hello"}]
 KEY = "sk-test-key"
+KEY_OF_THE_LENGTH_OF_REAL_ONES = "gw-" + 8 * "Qq7Zx"
 
 
 def client_of(gateway: ScriptedGateway, **settings: object) -> Client:
@@ -617,3 +634,111 @@ def test_lone_surrogates_do_not_break_a_request() -> None:
     with scripted(whole("ok")) as gateway:
         client_of(gateway).chat([{"role": "user", "content": "a\ud800"}], model="glm-5")
     assert json.loads(gateway.asked[0].raw_body)["messages"][0]["content"] == "a?"
+
+
+class TestAKeyThatAFunctionReturns:
+    def test_it_is_read_once_for_each_request_and_cleaned(self) -> None:
+        read: list[str] = []
+
+        def key() -> str:
+            read.append("once")
+            return f"Bearer {KEY}\n"
+
+        with scripted(whole("x")) as gateway, Client(gateway.base_url, key) as client:
+            client.chat(HELLO, model="glm-5")
+            client.chat(HELLO, model="glm-5")
+        assert {asked.headers["authorization"] for asked in gateway.asked} == {f"Bearer {KEY}"}
+        assert len(read) == 2
+
+    def test_what_it_raises_is_no_fault_of_the_network(self) -> None:
+        def key() -> str:
+            raise FileNotFoundError("no such vault")
+
+        with scripted(whole("x")) as gateway, pytest.raises(FileNotFoundError, match="no such vault"):
+            Client(gateway.base_url, key).chat(HELLO, model="glm-5")
+        assert gateway.asked == []
+
+
+def test_an_upload_may_take_longer_than_a_connection() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            with connection, connection.makefile("rb") as stream:
+                length = 0
+                while line := stream.readline().strip():
+                    length = int(line.partition(b":")[2]) if line.lower().startswith(b"content-length") else length
+                time.sleep(CONNECT_SECONDS + 1)  # nothing is taken for longer than a connection may take
+                stream.read(length)
+                for piece in whole("Seen."):
+                    connection.sendall(piece)
+
+        threading.Thread(target=serve, daemon=True).start()
+        with Client(f"http://127.0.0.1:{server.getsockname()[1]}", KEY, retries=0) as client:
+            asked = [{"role": "user", "content": "x" * 2**24}]
+            assert client.chat(asked, model="glm-5").text == "Seen."
+
+
+@pytest.mark.parametrize("size", [b"-5", b"-FFFFFFFFFFFFFFFFFFFFFF"])
+def test_a_chunk_of_no_size_is_a_connection_that_broke(size: bytes) -> None:
+    head, first, *_ = chunked(delta("Hello"))
+    with (
+        scripted([head, first, size + b"\r\n" + STOP]) as gateway,
+        pytest.raises(e.APIConnectionError, match="broke") as told,
+    ):
+        client_of(gateway, retries=0).chat(HELLO, model="glm-5")
+    assert told.value.partial == "Hello"
+
+
+@pytest.mark.parametrize("host", ["api..example.com", f"{'a' * 64}.example.com"])
+def test_a_host_that_can_have_no_address_is_told_so(host: str) -> None:
+    with pytest.raises(e.APIConnectionError) as told:
+        Client(f"https://{host}/v1", KEY, retries=0).chat(HELLO, model="glm-5")
+    assert told.value.unsent
+
+
+@pytest.mark.parametrize("kind", ["TEXT/EVENT-STREAM; charset=utf-8", "text/plain", "application/json"])
+def test_a_stream_is_read_under_any_name(kind: str) -> None:
+    body = b": keep-alive\n\n" + b"".join(whole("Hel", "lo")[1:])
+    with scripted(reply(200, body, kind)) as gateway:
+        assert client_of(gateway).chat(HELLO, model="glm-5").text == "Hello"
+
+
+@pytest.mark.parametrize("begun", [b"data: ", b""])
+def test_an_error_in_a_list_is_read(begun: bytes) -> None:
+    error = [{"error": {"code": 429, "message": "Resource exhausted"}}]
+    with (
+        scripted(answer(begun + json.dumps(error).encode() + b"\n\n")) as gateway,
+        pytest.raises(e.MixRouteError, match="Resource exhausted"),
+    ):
+        client_of(gateway, retries=0).chat(HELLO, model="glm-5")
+
+
+def test_half_a_character_at_the_end_is_replaced() -> None:
+    half = event(b'{"choices": [{"delta": {"content": "Hi \\ud83d"}}]}')
+    with scripted(answer(half, STOP, DONE)) as gateway:
+        assert client_of(gateway).chat(HELLO, model="glm-5").text == "Hi \ufffd"
+
+
+def test_why_an_answer_is_empty_is_told_without_the_key_and_in_short() -> None:
+    reasons = (KEY_OF_THE_LENGTH_OF_REAL_ONES, "x" * 200_000)
+    for reason in reasons:
+        end = event({"choices": [{"delta": {}, "finish_reason": reason}]})
+        with (
+            scripted(answer(end, DONE)) as gateway,
+            pytest.raises(e.StreamError) as told,
+        ):
+            Client(gateway.base_url, KEY_OF_THE_LENGTH_OF_REAL_ONES, retries=0).chat(HELLO, model="glm-5")
+        assert KEY_OF_THE_LENGTH_OF_REAL_ONES[:20] not in str(told.value)
+        assert len(str(told.value)) < 200
+
+
+def test_who_is_named_after_stop_does_nothing_to_a_terminal() -> None:
+    line, _ = e.ChatInterrupted(called=["x\x1b]0;owned\x07\u202e" + "y" * 999])._render_traceback_()
+    assert "\x1b" not in line
+    assert len(line) < 200
+
+
+def test_messages_are_a_list() -> None:
+    with pytest.raises(TypeError, match="messages is a list"):
+        Client("http://127.0.0.1:9", KEY).chat("hello", model="glm-5")

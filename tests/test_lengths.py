@@ -75,6 +75,8 @@ def test_a_refusal_of_length_is_known_in_each_dialect(message: str, numbers: tup
         "参数max_tokens超出上限8192",
         "Your request exceeds your spend limit of 1000 USD",
         "Invalid 'messages[0].content': string too long. Expected a string with maximum length 1048576",
+        "The input image exceeds the maximum size of 5 MB",
+        "Invalid input: temperature exceeds 1",
         "context_window_size: extra inputs are not permitted",
         "",
     ],

@@ -194,7 +194,7 @@ def test_a_badly_pasted_key_can_be_seen_and_stops_no_demo(shell: Shell, monkeypa
     assert "from MIXROUTE_API_KEY" in shell.run("%mixroute")
     error, printed = shell.fail("%chat hi")
     assert isinstance(error, e.AuthenticationError)
-    assert "correct MIXROUTE_API_KEY" in printed
+    assert "into MIXROUTE_API_KEY" in printed
     assert "No requests" in shell.run("%usage")
     shell.run("%mixroute demo")
     assert "no model was called" in shell.run("%chat hi")

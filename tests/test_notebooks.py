@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,8 @@ def ran() -> dict[Path, NotebookNode]:
         clients = (NotebookClient(notebook, kernel_name="python3", timeout=240) for notebook in notebooks.values())
         await asyncio.gather(*(client.async_execute() for client in clients))
 
-    asyncio.run(run())  # a failing cell raises
+    with ThreadPoolExecutor(1) as apart:  # from Playwright, whose loop may be running in this thread
+        apart.submit(asyncio.run, run()).result()  # a failing cell raises
     return notebooks
 
 

@@ -223,6 +223,10 @@ class TestConsent:
         with desk.behind(whole("Done.")) as gateway:
             ran = desk.kernel.run("%%chat --tool wether --yes\nFirst?", "first")
             far = desk.kernel.run("%%chat --tool qqqq --yes\nFirst?", "first")
+            not_theirs = [
+                desk.kernel.run(f"%%chat --tool {name} --yes\nFirst?", "first")
+                for name in ("opem", "open", "get_ipython")
+            ]
             choice = desk.kernel.run(
                 """%%chat --tool add --yes -p 'tool_choice={"type": "function", "function": {"name": "b"}}'\nFirst?""",
                 "first",
@@ -237,6 +241,9 @@ class TestConsent:
             "Did you mean weather?",
         ]
         assert far.lines[1] == "Run the cell that defines qqqq first."
+        assert ["first." in ran.lines[1] for ran in not_theirs] == [True] * 3, (
+            "IPython's own functions are nobody's tools"
+        )
         assert choice.lines == [
             "ToolError: tool_choice names b, which is not offered; nothing was sent.",
             "Add --tool b.",

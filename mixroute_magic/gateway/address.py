@@ -9,6 +9,7 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from mixroute_magic.config import DEFAULT_BASE_URL
 from mixroute_magic.errors import SettingError
+from mixroute_magic.secrecy import without_any_key
 
 __all__ = ["host_of", "is_loopback", "read_base_url"]
 
@@ -25,7 +26,8 @@ def read_base_url(url: str, *, allow_http: bool = False) -> str:
     """
     parts = _parsed(url)
     if parts is None or parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise SettingError(f"The gateway's address is not a URL: {url!r}.", f"It looks like {DEFAULT_BASE_URL}.")
+        told = f"The gateway's address is not a URL: {without_any_key(url)!r}."
+        raise SettingError(told, f"It should look like {DEFAULT_BASE_URL}.")
     if parts.username or parts.password:
         raise SettingError("The gateway's address has a name or password in it.", "Keep the key in MIXROUTE_API_KEY.")
     if parts.scheme == "http" and not allow_http and not is_loopback(url):

@@ -20,7 +20,7 @@ from mixroute_magic.gateway.address import host_of, is_loopback, read_base_url
 from mixroute_magic.gateway.faults import request_id
 from mixroute_magic.gateway.line import Line
 from mixroute_magic.gateway.retries import OnRetry, retrying
-from mixroute_magic.gateway.stream import checked, read_events, read_json, read_whole, unechoed
+from mixroute_magic.gateway.stream import checked, read_events, read_json, read_reply, unechoed
 from mixroute_magic.gateway.thinking import told_apart
 from mixroute_magic.reply import Reply, ReplyBuilder
 from mixroute_magic.schemas import Schema
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 __all__ = ["Client"]
 
 _DEMO_HEADER = "x-mixroute-demo"
+_LIST_SECONDS = 30.0
+_HINT_SECONDS = 5.0  # for a list that is only looked at to say more of an error
 
 
 class Client:
@@ -142,6 +144,8 @@ class Client:
         ...         print(chunk.reasoning or chunk.text, end="")
         I search the last user message for the few words that I know. ...**Offline demo: no model was called.** ...
         """
+        if isinstance(messages, str):
+            raise TypeError('messages is a list, such as [{"role": "user", "content": "hello"}]')
         known = (item if isinstance(item, Message) else Message.from_wire(item) for item in messages)
         return self.send(Request(model, tuple(known), params), on_retry)
 
@@ -207,8 +211,11 @@ class Client:
         ...     [model.id for model in client.models() if model.id.startswith("gpt")]
         ['gpt-4o', 'gpt-4o-mini']
         """
+        return self._models(min(_LIST_SECONDS, self._timeout))
+
+    def _models(self, timeout: float) -> list[Model]:
         try:
-            with self._line.request("GET", "/models", timeout=30.0) as response:
+            with self._line.request("GET", "/models", timeout=timeout) as response:
                 data = read_json(response, self.host)
         except NotFoundError as error:
             error.args, error.hint = (f"{self.host} has no list of models.",), "Name the model yourself: %model NAME."
@@ -224,8 +231,8 @@ class Client:
     def send(self, request: Request, on_retry: OnRetry | None = None) -> Generator[Chunk]:
         """Send a request and yield its chunks; see `stream`."""
         head, chunks = retrying(self._retries, self._line.cancelled, on_retry)(self._attempt, request)
-        with closing(chunks):
-            yield from checked(unechoed(chain(head, chunks), self._line.secret()))
+        with closing(chunks), self._line.redacted():
+            yield from checked(unechoed(chain(head, chunks), self._line.secret))
 
     def check_key(self) -> None:
         """Raise `AuthenticationError` where a request would have no usable key."""
@@ -276,10 +283,10 @@ class Client:
             with self._line.request("POST", "/chat/completions", body, timeout=self._timeout) as response:
                 answered = request_id(response.headers)
                 yield Chunk(request_id=answered, demo=_DEMO_HEADER in response.headers)
-                if "event-stream" in response.headers.get("content-type", ""):
+                if "event-stream" in response.headers.get("content-type", "").lower():
                     yield from read_events(response, self.host)
                 else:
-                    yield read_whole(response, self.host)
+                    yield from read_reply(response, self.host)
         except MixRouteError as error:
             error.request_id = error.request_id or answered
             if isinstance(error, NotFoundError):
@@ -291,7 +298,7 @@ class Client:
     def _suggest(self, error: NotFoundError, model: str) -> None:
         """Name the models nearest to one that the gateway does not have."""
         try:
-            known = [offered.id for offered in self.models()]
+            known = [offered.id for offered in self._models(min(_HINT_SECONDS, self._timeout))]
         except MixRouteError:
             return
         near = [name for name in difflib.get_close_matches(model, known, n=3) if name != model]

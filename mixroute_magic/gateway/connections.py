@@ -32,6 +32,7 @@ class OpenSockets:
         self._lock = threading.Lock()
         self._open: WeakSet[socket.socket] = WeakSet()
         self._ended = False
+        self.timeout: float | None = None  # seconds in which something has to be sent or received
 
     def add(self, sock: socket.socket) -> None:
         """Take in a socket that is about to be used."""
@@ -112,6 +113,7 @@ def _pools(sockets: OpenSockets) -> dict[str, type[HTTPConnectionPool]]:
                 if self.handle is not None:
                     self.handle.close()
             sockets.add(self.sock)
+            self.sock.settimeout(sockets.timeout)  # urllib3's own, for connecting, would also hold while a body is sent
 
     class ToldSafely(Told, HTTPSConnection):
         pass
@@ -130,19 +132,24 @@ def _connected(connection: HTTPConnection, sockets: OpenSockets) -> socket.socke
     host = connection.host
     try:
         addresses = socket.getaddrinfo(host.strip("[]"), connection.port, type=socket.SOCK_STREAM)
+    except UnicodeError as error:
+        unknown = socket.gaierror(socket.EAI_NONAME, "no name of a host can be so")
+        raise NameResolutionError(host, connection, unknown) from error
     except socket.gaierror as error:
         raise NameResolutionError(host, connection, error) from error
     failure: OSError = OSError("the host has no address")
     for family, kind, protocol, _, address in addresses:
-        sock = socket.socket(family, kind, protocol)
+        sock = None
         try:
+            sock = socket.socket(family, kind, protocol)
             sockets.add(sock)
             sock.settimeout(connection.timeout)
             for option in connection.socket_options or ():
                 sock.setsockopt(*option)
             sock.connect(address)
         except OSError as error:
-            sock.close()
+            if sock is not None:
+                sock.close()
             failure = error
         else:
             return sock

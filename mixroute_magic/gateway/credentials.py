@@ -23,7 +23,7 @@ KEY_VARIABLE = "MIXROUTE_API_KEY"
 _SERVICE = "mixroute-magic"
 
 
-def clean_key(pasted: str) -> str:
+def clean_key(pasted: str, hint: str = "Copy it once more from the MixRoute console, and run %mixroute login.") -> str:
     """Return the key without what copying adds: spaces, quotes, ``Bearer``.
 
     Raises
@@ -34,18 +34,15 @@ def clean_key(pasted: str) -> str:
     key = pasted.strip().strip("\"'").strip()
     key = re.sub(r"^Bearer\s+", "", key, flags=re.IGNORECASE)
     if key and not re.fullmatch(r"[!-~]+", key):
-        raise AuthenticationError(
-            "The API key contains spaces or characters that no key has.",
-            f"Copy it once more from the MixRoute console: correct {KEY_VARIABLE}, or run %mixroute login.",
-        )
+        raise AuthenticationError("The API key contains spaces or characters that no key has.", hint)
     return key
 
 
 class Credentials:
     """Where this kernel's key comes from; the key itself stays inside."""
 
-    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
-        self._environ = environ
+    def __init__(self, environ: Mapping[str, str] | None = None) -> None:
+        self._environ = os.environ if environ is None else environ
         self._entered = ""
         self._kept: str | None = None  # what the keyring holds; asked once, as it may take long or ask the user
         self._secret = Secret()
@@ -59,7 +56,9 @@ class Credentials:
         AuthenticationError
             If it cannot be a key.
         """
-        return clean_key(self._find()[0]) or None
+        found, source = self._find()
+        hint = f"Copy it once more from the MixRoute console into {KEY_VARIABLE}, which comes before %mixroute login."
+        return (clean_key(found, hint) if source == KEY_VARIABLE else clean_key(found)) or None
 
     def is_in(self, text: str) -> bool:
         """Say whether a text gives the key away."""
@@ -73,10 +72,12 @@ class Credentials:
         """Return a text without the key itself; what only looks like one may be what a model was asked about."""
         return self.secret().hidden(text)
 
+    @unseen
     def source(self) -> str | None:
         """Say where the key comes from, for people."""
         return self._find()[1]
 
+    @unseen
     def login(self, pasted: str) -> str:
         """Keep a key, in the system keyring where there is one, and say where it is kept."""
         key = clean_key(pasted)
@@ -91,6 +92,7 @@ class Credentials:
                 return "the system keyring"
         return "this kernel's memory"
 
+    @unseen
     def logout(self) -> None:
         """Forget the key that `login` kept. A key in the environment stays: it is not ours."""
         self._entered = ""

@@ -218,7 +218,7 @@ def may_retry(error: BaseException | None, attempt: int) -> bool:
 def request_id(headers: Mapping[str, str]) -> str | None:
     """Return the id under which the gateway can find this request again."""
     names = ("x-oneapi-request-id", "x-request-id", "request-id", "cf-ray")
-    return next((value for name in names if (value := headers.get(name))), None)
+    return next((value[:_LONGEST_ID] for name in names if (value := headers.get(name))), None)
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

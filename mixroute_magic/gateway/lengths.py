@@ -15,7 +15,8 @@ TOO_LONG = "context_length_exceeded"
 
 _WORDS = re.compile(
     r"maximum (context|prompt) length|exceed[^.]{0,40}context|context (length|window|limit)[^.]{0,40}exceed"
-    r"|(prompt|input)[\w ]{0,20} too long|(prompt|input)( length| tokens?| token count \([\d,]+\))?[^.]{0,24} exceed"
+    r"|(prompt|input)[\w ]{0,20} too long|(prompt|input)( length| tokens?| token count \([\d,]+\))[^.]{0,24} exceed"
+    r"|(prompt|input)[^.]{0,24} exceed[^.]{0,30}(length|token|context)"
     r"|exceed[^.]{0,20} token limit|exceed[^.]{0,20} message tokens|range of input length"
     r"|(prompt|输入|輸入|内容|內容|上下文)[^。]{0,8}[超过過][长長]|[超][过過][^。]{0,12}上下文",
     re.IGNORECASE,

@@ -44,7 +44,7 @@ class Line:
         self._base_url = base_url
         self._host = host_of(base_url)
         self._key = _key_source(api_key)
-        self._secret = Secret()
+        self.secret = Secret()  # the key of the last request, as what must not be seen
         self._session: OneHost | None = None
         self._sockets: OpenSockets | None = None
         self.cancelled = threading.Event()
@@ -58,18 +58,28 @@ class Line:
         MixRouteError
             Also for whatever goes wrong while the response is read: no foreign exception leaves, and no quoted key.
         """
-        with self._faithful(timeout), closing(self._sent(method, path, body, timeout=timeout)) as response:
+        bearer = _Bearer(self.key())  # here, where what the user's own function raises is no fault of the network
+        with self._faithful(timeout), closing(self._sent(method, path, body, bearer, timeout=timeout)) as response:
             yield response
 
+    @contextmanager
+    def redacted(self) -> Iterator[None]:
+        """Let no error out that quotes a key."""
+        try:
+            yield
+        except MixRouteError as error:
+            error.redact(lambda text: without_any_key(self.hide(text)))
+            raise
+
     @unseen
-    def _sent(self, method: str, path: str, body: bytes | None, *, timeout: float) -> Response:
+    def _sent(self, method: str, path: str, body: bytes | None, bearer: _Bearer, *, timeout: float) -> Response:
         self._check_secrecy(body or b"")
-        response = self._connection().request(
+        response = self._connection(timeout).request(
             method,
             self._base_url + path,
             data=body,
             headers={"Content-Type": "application/json"} if body else None,
-            auth=_Bearer(self.key()),
+            auth=bearer,
             stream=True,
             timeout=(min(CONNECT_SECONDS, timeout), timeout),
         )
@@ -81,12 +91,12 @@ class Line:
 
     def _check_secrecy(self, body: bytes) -> None:
         """Raise an error if the key would be sent anywhere but in its header, where others could read it later."""
-        if self.secret().is_in(self._base_url):
+        if self.secret.is_in(self._base_url):
             raise AuthenticationError("The gateway's address holds the API key.", "Keep it in MIXROUTE_API_KEY only.")
-        if self.secret().is_in(body.decode()):
+        if self.secret.is_in(body.decode()):
             raise TemplateError("The request contains your API key; nothing was sent.", "Take it out, and ask again.")
 
-    def _connection(self) -> OneHost:
+    def _connection(self, timeout: float) -> OneHost:
         if self._session is None:
             from mixroute_magic.gateway.connections import OneHost, OpenSockets
 
@@ -99,6 +109,8 @@ class Line:
             session.headers["User-Agent"] = "mixroute-magic"
             session.trust_env = not is_loopback(self._base_url)  # no proxy leads to this machine
             self._session = session  # last: what fails or is interrupted above leaves none that is half set up
+        if self._sockets is not None:
+            self._sockets.timeout = timeout
         return self._session
 
     @unseen
@@ -111,6 +123,7 @@ class Line:
             If there is none.
         """
         key = self._key()
+        self.secret = self.secret.made_of(key or "")
         if key or is_loopback(self._base_url):
             return key
         raise AuthenticationError(
@@ -118,15 +131,9 @@ class Line:
             "Set MIXROUTE_API_KEY, run %mixroute login, or try without a key: %mixroute demo.",
         )
 
-    @unseen
-    def secret(self) -> Secret:
-        """Return the key as what must not be seen."""
-        self._secret = self._secret.made_of(self._key() or "")
-        return self._secret
-
     def hide(self, text: str) -> str:
         """Return what the gateway says without the key, which it may repeat."""
-        return self.secret().hidden(text)
+        return self.secret.hidden(text)
 
     def cancel(self) -> None:
         """End all connections at once and for good."""
@@ -144,11 +151,9 @@ class Line:
     def _faithful(self, timeout: float) -> Iterator[None]:
         """Let no foreign exception out, and no error that quotes the key."""
         try:
-            yield
-        except MixRouteError as error:
-            error.redact(lambda text: without_any_key(self.hide(text)))
-            raise
-        except OSError as error:
+            with self.redacted():
+                yield
+        except (OSError, ValueError, OverflowError) as error:  # the latter two: a chunk's size is no size
             raise connection_error(error, self._host, timeout) from None
         except Exception as error:
             if not type(error).__module__.startswith("urllib3."):
@@ -184,6 +189,6 @@ def _key_source(api_key: str | Callable[[], str | None] | None) -> Callable[[], 
     if api_key is None:
         return Credentials().key
     if callable(api_key):
-        return api_key
+        return lambda: clean_key(api_key() or "") or None
     key = clean_key(api_key)
     return lambda: key

@@ -23,13 +23,14 @@ from mixroute_magic.wire import Chunk
 if TYPE_CHECKING:
     from requests import Response
 
-__all__ = ["checked", "read_events", "read_json", "read_whole", "unechoed"]
+__all__ = ["checked", "read_events", "read_json", "read_reply", "unechoed"]
 
 _PIECE = 65536
 _LARGEST_EVENT = 16 * 2**20
 _MOST_LINES = 10_000  # of one event: the parser copies what it has of it at each
 _LARGEST_REPLY = 64 * 2**20
 _LARGEST_STREAM = 256 * 2**20  # of which an event's own fields are most
+_LONGEST_REASON = 80
 _LINGER_SECONDS = 0.05
 # GLM's, OpenRouter's and DeepSeek's words for an answer that broke, under which others would report success.
 _BROKEN_OFF = frozenset({"network_error", "error", "aborted", "insufficient_system_resource"})
@@ -46,7 +47,7 @@ def checked(chunks: Iterable[Chunk]) -> Generator[Chunk]:
     for chunk in chunks:
         said = said or bool(chunk.text or chunk.tool_calls)
         thought = thought or bool(chunk.reasoning)
-        finish_reason = chunk.finish_reason or finish_reason
+        finish_reason = (chunk.finish_reason or "")[:_LONGEST_REASON] or finish_reason
         yield chunk
     if finish_reason is None:
         what = "The answer ended early" if said or thought else "The model returned no content"
@@ -77,11 +78,12 @@ def unechoed(chunks: Iterable[Chunk], secret: Secret) -> Generator[Chunk]:
     yield Chunk(text=text.end(), reasoning=reasoning.end())
 
 
-def read_events(response: Response, host: str) -> Generator[Chunk]:
-    """Yield the chunks of a stream of server-sent events."""
+def read_events(response: Response, host: str, body: Any = None) -> Generator[Chunk]:
+    """Yield the chunks of a stream of server-sent events; its ``body`` may be here already."""
     from sseclient import SSEClient
 
-    feed = _Feed(response.raw)
+    raw = response.raw if body is None else body
+    feed = _Feed(raw)
     unread = 0
     half = ""
     event = None
@@ -89,21 +91,23 @@ def read_events(response: Response, host: str) -> Generator[Chunk]:
         feed.pending = 0
         data = event.data.lstrip()
         if data.startswith("[DONE]"):
-            _linger(response.raw)
+            _linger(raw)
             break
         try:
             payload = load_json(data)
         except ValueError:
             unread += bool(data)
             continue
+        if not isinstance(payload, Mapping) or "choices" not in payload or "error" in payload:
+            _raise_error(payload, response, host)
         if not isinstance(payload, Mapping):
             continue
-        if "choices" not in payload or "error" in payload:
-            _raise_error(payload, response, host)
         chunk = Chunk.from_wire(payload)
         if half or _HALF.search(data):
             chunk, half = _mended(chunk, half)
         yield chunk
+    if half:
+        yield Chunk(text=whole_characters(half))
     if event is None and feed.begins_as_no_stream:
         raise _not_a_reply(feed.beginning, host)
     if unread:
@@ -114,7 +118,15 @@ def read_events(response: Response, host: str) -> Generator[Chunk]:
 
 def read_json(response: Response, host: str) -> Mapping[str, Any]:
     """Return a whole JSON reply; blank lines before it are keep-alives."""
-    body = response.raw.read(_LARGEST_REPLY, decode_content=True).strip()
+    return _read_json(_body(response), response, host)
+
+
+def _body(response: Response) -> bytes:
+    read: bytes = response.raw.read(_LARGEST_REPLY, decode_content=True)
+    return read.strip()
+
+
+def _read_json(body: bytes, response: Response, host: str) -> Mapping[str, Any]:
     try:
         data = load_json(body.decode("utf-8-sig", "replace"))
     except ValueError:
@@ -125,10 +137,26 @@ def read_json(response: Response, host: str) -> Mapping[str, Any]:
     return data
 
 
-def read_whole(response: Response, host: str) -> Chunk:
-    """Return a whole reply as one chunk; unlike a stream it cannot have broken off unseen."""
-    chunk, _ = _mended(Chunk.from_wire(read_json(response, host)), "")
-    return chunk if chunk.finish_reason else replace(chunk, finish_reason="unknown")
+def read_reply(response: Response, host: str) -> Generator[Chunk]:
+    """Yield the chunks of a reply that is called no stream, and may be one all the same.
+
+    A whole one is one chunk; unlike a stream it cannot have broken off unseen.
+    """
+    body = _body(response)
+    if body.startswith((b"data:", b"event:", b":")):
+        yield from read_events(response, host, _Body(body + b"\n\n"))
+        return
+    chunk, _ = _mended(Chunk.from_wire(_read_json(body, response, host)), "")
+    yield chunk if chunk.finish_reason else replace(chunk, finish_reason="unknown")
+
+
+class _Body(io.BytesIO):
+    """A stream that has come as a whole, to be read like one from the network."""
+
+    connection = None
+
+    def read1(self, size: int | None = -1, /, *, decode_content: bool = True) -> bytes:  # noqa: ARG002 - is decoded
+        return super().read1(size)
 
 
 def _mended(chunk: Chunk, half: str) -> tuple[Chunk, str]:
@@ -195,9 +223,9 @@ class _Feed:
 
 def _marked(text: str, *, line_start: bool) -> bytes:
     """Make an event out of each line of bare JSON."""
-    if line_start and text.startswith("{"):
+    if line_start and text.startswith(("{", "[")):
         text = "data: " + text
-    return text.replace("\n{", "\ndata: {").encode()
+    return text.replace("\n{", "\ndata: {").replace("\n[", "\ndata: [").encode()
 
 
 def _linger(raw: Any) -> None:

@@ -22,6 +22,7 @@ __all__ = ["Rendered", "render"]
 
 _LITERAL = 'Only names, calls and filters stand in {{ }}; literal double braces are written {{ "{{" }}.'
 _LONGEST = 80
+_OF_PYTHON = {"In", "Out", "exit", "get_ipython", "open", "quit", *vars(builtins)}  # nobody means these
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +145,7 @@ def _missing(environment: Environment, expression: str, scope: Mapping[str, Any]
 
 
 def _neighbours(missing: str, scope: Iterable[str]) -> str:
-    known = {name.lower(): name for name in scope if not name.startswith("_")}
+    known = {name.lower(): name for name in scope if not name.startswith("_") and name not in _OF_PYTHON}
     near = [known[name] for name in get_close_matches(missing.lower(), known)]
     return f"Did you mean {' or '.join(near)}?" if near else f"Define it first. {_LITERAL}"
 

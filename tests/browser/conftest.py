@@ -170,6 +170,7 @@ class Lab:
             page.goto(f"{self._url}/{APPS[app]}/{name}?reset&token={TOKEN}")
         self._pages.append(page)
         page.wait_for_function(READY)
+        page.evaluate("window.loadedOnce = true")
         return NotebookPage(page, path)
 
     def tell(self) -> None:
@@ -181,7 +182,8 @@ class Lab:
         """End what a test has opened, kernels included, and keep one window of JupyterLab for the next, perhaps."""
         for page in self._pages:
             page.evaluate(CLOSE)
-            if keep and self._kept is None and "/lab" in page.url:
+            # One that was loaded again may be about to open anew what was open in it before.
+            if keep and self._kept is None and "/lab" in page.url and page.evaluate("window.loadedOnce"):
                 self._kept = page
             else:
                 page.close()

@@ -223,10 +223,7 @@ class TestConsent:
         with desk.behind(whole("Done.")) as gateway:
             ran = desk.kernel.run("%%chat --tool wether --yes\nFirst?", "first")
             far = desk.kernel.run("%%chat --tool qqqq --yes\nFirst?", "first")
-            not_theirs = [
-                desk.kernel.run(f"%%chat --tool {name} --yes\nFirst?", "first")
-                for name in ("opem", "open", "get_ipython")
-            ]
+            not_theirs = [desk.kernel.run(f"%%chat --tool {name} --yes\nFirst?", "first") for name in ("opem", "open")]
             choice = desk.kernel.run(
                 """%%chat --tool add --yes -p 'tool_choice={"type": "function", "function": {"name": "b"}}'\nFirst?""",
                 "first",
@@ -241,7 +238,7 @@ class TestConsent:
             "Did you mean weather?",
         ]
         assert far.lines[1] == "Run the cell that defines qqqq first."
-        assert ["first." in ran.lines[1] for ran in not_theirs] == [True] * 3, (
+        assert all("first." in ran.lines[1] for ran in not_theirs), "IPython's own functions are nobody's tools"
             "IPython's own functions are nobody's tools"
         )
         assert choice.lines == [

@@ -239,8 +239,6 @@ class TestConsent:
         ]
         assert far.lines[1] == "Run the cell that defines qqqq first."
         assert all("first." in ran.lines[1] for ran in not_theirs), "IPython's own functions are nobody's tools"
-            "IPython's own functions are nobody's tools"
-        )
         assert choice.lines == [
             "ToolError: tool_choice names b, which is not offered; nothing was sent.",
             "Add --tool b.",

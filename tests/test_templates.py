@@ -119,7 +119,7 @@ def test_a_missing_name_in_other_letters_is_found() -> None:
 def test_a_missing_name_without_neighbours_may_have_been_meant_literally() -> None:
     lines = fail("\\frac{{a}}{b}", number=1)
     assert lines[0] == "TemplateError: {{a}} needs a, which this notebook does not have."
-    assert lines[1].startswith("Define it first. Only names, calls and filters stand in {{ }}; literal double braces")
+    assert lines[1].startswith("Define it first. One expression stands in {{ }}, no comprehension; literal double")
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,9 @@ def test_a_missing_name_without_neighbours_may_have_been_meant_literally() -> No
 def test_what_is_no_expression_is_named_with_the_way_to_write_braces(body: str, said: str) -> None:
     lines = fail(body, a=1, b=2)
     assert said in lines[0]
-    assert lines[1:] == ['Only names, calls and filters stand in {{ }}; literal double braces are written {{ "{{" }}.']
+    assert lines[1:] == [
+        'One expression stands in {{ }}, no comprehension; literal double braces are written {{ "{{" }}.'
+    ]
 
 
 @pytest.mark.parametrize(

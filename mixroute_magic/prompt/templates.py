@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Rendered", "render"]
 
-_LITERAL = 'Only names, calls and filters stand in {{ }}; literal double braces are written {{ "{{" }}.'
+_LITERAL = 'One expression stands in {{ }}, no comprehension; literal double braces are written {{ "{{" }}.'
 _LONGEST = 80
 _OF_PYTHON = {"In", "Out", "exit", "get_ipython", "open", "quit", *vars(builtins)}  # nobody means these
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 from kernels import environment
 from scripted import Pause, answer, delta, reply, scripted, whole
 from terminals import Terminal
+
+from mixroute_magic.display.screen import ScreenView
+from mixroute_magic.wire import Chunk
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -263,3 +267,17 @@ def test_in_a_kernels_console_an_answer_streams_as_text(tmp_path: Path) -> None:
             text = terminal.until("In [3]:").text
     assert "Hel\n\nserved · ≈ 6 → 1 tokens" in text
     assert "Waiting for" not in text
+
+
+@pytest.mark.parametrize("part", ["reasoning", "text"])
+def test_ten_times_the_words_cost_about_ten_times_as_much(part: str) -> None:
+    def cost(pieces: int) -> float:
+        view = ScreenView(["m"], plain=False)
+        began = time.process_time()
+        for _ in range(pieces):
+            view.show(Chunk(**{part: "word "}))
+        return time.process_time() - began
+
+    cost(1)  # imports
+    most = 30 * cost(8_000)
+    assert any(cost(80_000) < most for _ in range(2))

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["ScreenView"]
 
 _FRAME = 0.1  # seconds
+_PIECES = 4096
 _THOUGHTS = 6  # lines of reasoning that are seen at a time
 _CODE_COLOURS = "ansi_dark"  # those of the terminal itself, which fit its background
 
@@ -46,9 +47,9 @@ class ScreenView:
         self._whole = plain or len(models) > 1  # then nothing is printed before the end
         self._waiting = dict(enumerate(self._models))
         self._since = time.monotonic()
-        self._open = ""
+        self._open = _Growing()
         self._look_at = 0
-        self._reasoning = ""
+        self._reasoning = _Growing()
         self._begun = False
         self._printed = False
         self._console = Console(
@@ -95,11 +96,11 @@ class ScreenView:
         """Let the text grow, and print what of it is finished."""
         if len(self._models) > 1:
             return
-        self._reasoning += without_controls(chunk.reasoning)
+        self._reasoning.add(without_controls(chunk.reasoning))
         if chunk.text and not self._begun:
             self._begin()
         text = without_controls(chunk.text)
-        self._open += text
+        self._open.add(text)
         if "\n" in text and not self._whole:
             self._close()
 
@@ -121,7 +122,7 @@ class ScreenView:
         if len(self._models) == 1:
             if not self._begun:
                 self._begin()
-            self._print(_answer(self._open, ending.form))
+            self._print(_answer(str(self._open), ending.form))
         self._print(Text(footer(ending), "dim"))
 
     def _draw(self) -> None:
@@ -137,23 +138,24 @@ class ScreenView:
     def _end_part(self) -> None:
         """Print what is open of an answer that others follow."""
         if len(self._models) == 1:
-            self._print(_Drawn(self._open))
-            self._open, self._begun, self._reasoning = "", False, ""
+            self._print(_Drawn(str(self._open)))
+            self._open, self._begun, self._reasoning = _Growing(), False, _Growing()
 
     def _begin(self) -> None:
         self._begun = True
-        self._print_reasoning(self._reasoning)
+        self._print_reasoning(str(self._reasoning))
 
     def _close(self) -> None:
         """Print all blocks but the last. Half a line may turn into anything; a long block is looked at less often."""
         if len(self._open) < self._look_at:
             return
-        whole_lines = self._open[: self._open.rindex("\n") + 1]
+        opened = str(self._open)
+        whole_lines = opened[: opened.rindex("\n") + 1]
         starts = [token.map[0] for token in block_tokens(whole_lines) if token.level == 0 and token.map]
         if starts:
-            lines = self._open.split("\n")
-            closed, self._open = "\n".join(lines[: starts[-1]]), "\n".join(lines[starts[-1] :])
-            self._print(_Drawn(closed))
+            lines = opened.split("\n")
+            self._open = _Growing("\n".join(lines[starts[-1] :]))
+            self._print(_Drawn("\n".join(lines[: starts[-1]])))
         self._look_at = len(self._open) * 9 // 8
 
     def _print_reasoning(self, reasoning: str) -> None:
@@ -182,12 +184,33 @@ class ScreenView:
 
     def _growing(self) -> RenderableType:
         """Return what stands in the region."""
-        if self._open:
-            return Group(*self._gap(), _Tail(self._open))
-        if self._reasoning and not self._begun:
-            return _Tail(self._reasoning, "dim", _THOUGHTS)
+        if opened := str(self._open):
+            return Group(*self._gap(), _Tail(opened))
+        if not self._begun and (thoughts := str(self._reasoning)):
+            return _Tail(thoughts, "dim", _THOUGHTS)
         waited = f" · waiting {time.monotonic() - self._since:.0f} s"
         return Text("" if self._begun else ", ".join(self._waiting.values()) + waited, "dim")
+
+
+class _Growing:
+    """A text that grows in pieces, at a cost that does not grow with it; another thread may read it meanwhile."""
+
+    def __init__(self, text: str = "") -> None:
+        self._pieces = [text]
+        self._length = len(text)
+
+    def add(self, piece: str) -> None:
+        """Add what comes next."""
+        self._pieces.append(piece)
+        self._length += len(piece)
+        if len(self._pieces) > _PIECES:
+            self._pieces = [str(self)]
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __str__(self) -> str:
+        return "".join(self._pieces)
 
 
 class _Heading(Heading):

@@ -243,10 +243,8 @@ def measure(task: str, path: Path) -> float:
 
 
 def ratio(task: str, path: Path, parsed: Path, rounds: int = ROUNDS) -> float:
-    """Return the least CPU of a task over the least of ``json.loads`` of a file: what disturbs only adds to it."""
-    pairs = [(measure(task, path), measure("json.loads", parsed)) for _ in range(rounds)]
-    ours, parsing = map(min, zip(*pairs, strict=True))
-    return ours / parsing
+    """Return the least ratio of a pair, a task and ``json.loads`` of a file: what disturbs one side is not the code."""
+    return min(measure(task, path) / measure("json.loads", parsed) for _ in range(rounds))
 
 
 def main(task: str = "", path: str = "") -> None:

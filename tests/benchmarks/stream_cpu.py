@@ -75,16 +75,14 @@ def measure(reader: str, port: int) -> float:
 
 
 def ratio(rounds: int = ROUNDS) -> float:
-    """Return the least CPU of the client over the least of the raw reader: what disturbs only adds to it."""
+    """Return the least of the pairs' ratios: what disturbs one side of a pair is not the code."""
     with subprocess.Popen([sys.executable, __file__, "serve"], stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         port = int(server.stdout.readline())
         try:
-            pairs = [(measure("client", port), measure("raw", port)) for _ in range(rounds)]
+            return min(measure("client", port) / measure("raw", port) for _ in range(rounds))
         finally:
             server.kill()
-    client, raw = map(min, zip(*pairs, strict=True))
-    return client / raw
 
 
 def main(task: str = "", port: str = "0") -> None:

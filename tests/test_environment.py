@@ -162,14 +162,19 @@ def listening(family: socket.AddressFamily, context: ssl.SSLContext | None = Non
         server.shutdown(socket.SHUT_RDWR)
 
 
+def has_ipv6() -> bool:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
 class TestAddresses:
-    @pytest.mark.skipif(not socket.has_ipv6, reason="this Python knows no IPv6")
+    @pytest.mark.skipif(not has_ipv6(), reason="containers often have no ::1 at which a server could listen")
     def test_an_address_of_ipv6_is_asked(self) -> None:
-        try:
-            with listening(socket.AF_INET6) as port:
-                assert answer(f"http://[::1]:{port}") == "Hi."
-        except OSError as error:
-            pytest.skip(f"this machine has no ::1: {error}")
+        with listening(socket.AF_INET6) as port:
+            assert answer(f"http://[::1]:{port}") == "Hi."
 
     def test_of_a_hosts_addresses_the_one_that_listens_is_found(self) -> None:
         with listening(socket.AF_INET) as port:

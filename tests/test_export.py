@@ -342,7 +342,7 @@ def test_what_cannot_be_written_is_said_in_two_lines(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder.md"]
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no full disk to try")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
 def test_a_device_is_no_file_to_write(tmp_path: Path) -> None:
     link = tmp_path / "full.md"
     link.symlink_to("/dev/full")

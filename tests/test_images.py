@@ -373,7 +373,7 @@ def test_what_cannot_be_sent_is_refused_in_two_lines(full_folder: Folder, ref: s
         full_folder.read(ref)
 
 
-@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="a file that nobody can read from its beginning")
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="only Linux has a file that can be opened and not read")
 def test_a_file_that_cannot_be_read_is_told(folder: Folder) -> None:
     assert "the file cannot be read: Input/output error" in folder.refused("/proc/self/mem")[0]
 

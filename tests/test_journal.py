@@ -226,7 +226,7 @@ def test_what_a_living_kernel_writes_is_its_own_until_it_dies(journal: Journal) 
     assert [found.turn.turn for found in journal.broken_off(THERE)] == ["t1"]
 
 
-@pytest.mark.skipif(not hasattr(os, "waitid"), reason="only there can a dead process be left unburied")
+@pytest.mark.skipif(not hasattr(os, "waitid"), reason="Windows keeps no dead process that nobody has waited for")
 def test_a_killed_kernel_that_nobody_waits_for_is_dead_all_the_same(journal: Journal) -> None:
     process = kernel(BEGUN)
     assert first_line(process) == "ready"

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
+import subprocess
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +13,7 @@ from calling import asking, call, check, finish, part, parts, results, steps
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from IPython.core.interactiveshell import InteractiveShell
+from kernels import environment
 from scripted import DONE, STOP, USAGE, Pause, Reset, answer, delta, event, reply, scripted, whole
 
 from mixroute_magic import Client
@@ -23,6 +23,7 @@ from mixroute_magic.wire import Chunk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from scripted import Script
 
@@ -542,18 +543,27 @@ def test_whatever_a_tool_does_the_model_is_told(shell: Shell, name: str, argumen
     assert results(gateway.bodies[1]) == [told]
 
 
-def test_a_script_in_which_nobody_can_answer_fails_at_the_question(
-    shell: Shell, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with (
-        scripted(asking(part(ONE, **NAMED_ONE, index=0)), whole("Next.")) as gateway,
-        Path(os.devnull).open() as nobody,
-        pytest.raises(e.ToolError, match="add needs your consent, and nobody can be asked here"),
-    ):
-        monkeypatch.setattr(sys, "stdin", nobody)
-        shell.ask_at(gateway.base_url)
-        shell.chat("First?", "--tool add")
-    assert shell.ran == []
+SCRIPT = """
+from IPython.core.interactiveshell import InteractiveShell
+shell = InteractiveShell.instance(colors="nocolor")
+shell.run_line_magic("load_ext", "mixroute_magic")
+shell.run_cell("def add(a: int, b: int) -> int:\\n    print('it ran')\\n    return a + b")
+shell.run_cell("%%chat --tool add\\nFirst?")
+"""
+
+
+def test_a_script_in_which_nobody_can_answer_fails_at_the_question(tmp_path: Path) -> None:
+    with scripted(asking(part(ONE, **NAMED_ONE, index=0)), whole("Next.")) as gateway:
+        ran = subprocess.run(
+            [sys.executable, "-c", SCRIPT],
+            env=environment(tmp_path, gateway.base_url),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    assert "ToolError: add needs your consent, and nobody can be asked here" in ran.stdout
+    assert "it ran" not in ran.stdout
     assert len(gateway.bodies) == 1
 
 

@@ -396,7 +396,9 @@ def test_what_a_model_could_not_call_is_refused_in_two_lines(name: str, thing: A
     assert hint.endswith(".")
 
 
-@pytest.mark.skipif(sys.version_info >= (3, 12), reason="pydantic takes it")
+@pytest.mark.skipif(
+    sys.version_info >= (3, 12), reason="pydantic refuses typing's own TypedDict only before Python 3.12"
+)
 def test_a_refusal_says_what_pydantic_would_take_instead() -> None:
     with pytest.raises(ToolError, match="use `typing_extensions"):
         Tool.of("boxed", boxed)

@@ -147,5 +147,5 @@ def _from_keyring(keyring: ModuleType | None) -> str:
         return ""
     try:
         return clean_key(keyring.get_password(_SERVICE, KEY_VARIABLE) or "")
-    except Exception:  # noqa: BLE001 - as above; without a keyring there is still the login
+    except Exception:  # noqa: BLE001 - a backend raises errors of its own, which may quote a key; there is still the login
         return ""

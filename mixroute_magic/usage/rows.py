@@ -60,7 +60,7 @@ def put_each(connection: Connection, rows: Sequence[Row]) -> list[Row]:
                 put(connection, row)
         except OperationalError:
             raise
-        except Exception:  # also the driver's own, of a text that it cannot write
+        except Exception:  # whatever a driver says of one row's values: that row waits on, the others must not
             if connection.invalidated:
                 raise
         else:

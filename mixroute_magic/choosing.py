@@ -74,13 +74,13 @@ def _offer(panel: ModelPanel, client: Client, keep: Callable[[list[str]], None])
         client.check_key()
         names = [model.id for model in client.models()]
     except MixRouteError as error:
-        panel.tell(f"No list of models, type a name. {error}")
+        panel.tell_of_list(f"No list of models, type a name. {error}")
         return
     finally:
         client.close()
     keep(names)
     panel.offer(by_series(names))
-    panel.tell(f"{counted(len(names), 'model')} at {client.host}.")
+    panel.tell_of_list(f"{counted(len(names), 'model')} at {client.host}.")
 
 
 class _Choice:

@@ -150,7 +150,7 @@ def test_bad_input_is_told_in_the_panel_and_sets_nothing(
     running: tuple[Kernel, ScriptedGateway], field: str, value: str, said: str
 ) -> None:
     kernel, _ = running
-    wait_for_models(kernel, kernel.run("%model", "m"))
+    kernel.run("%model", "m")
     panel = Panel(kernel)
     changed = panel.put(field, value)
     assert panel.said.startswith(said)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Choice", "ModelPanel"]
 
+_ASKING = "Asking for the list of models …"
 _ALL = "all series"
 _UNSET = "the model's own"
 _LABELS = {"description_width": "8em"}
@@ -57,7 +58,7 @@ class ModelPanel:
             ),
         }
         reset = Button(description="Reset", tooltip="back to the configuration", layout={"width": "auto"})
-        self._said = Label("Asking for the list of models …")
+        self._said = Label(_ASKING)
         self._widget = VBox(
             [
                 _row(self._series, self._fields["model"]),
@@ -86,8 +87,12 @@ class ModelPanel:
         self._series.disabled = not models
         self._narrow()
 
-    def tell(self, text: str) -> None:
-        """Say something in the panel's last line."""
+    def tell_of_list(self, text: str) -> None:
+        """Say what came of the list of models, unless something else was said since: that is about what was done."""
+        if self._said.value == _ASKING:
+            self._tell(text)
+
+    def _tell(self, text: str) -> None:
         self._said.value = without_controls(text)
 
     def _narrow(self) -> None:
@@ -107,7 +112,7 @@ class ModelPanel:
             self._fields[name].value = self._shown[name]  # a notebook may be saved with the state of its widgets
 
     def _done(self, wrong: str, said: str) -> None:
-        self.tell(wrong or said)
+        self._tell(wrong or said)
         if not wrong:
             self._follow()
 
